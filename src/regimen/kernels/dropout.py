@@ -1,0 +1,92 @@
+"""Dropout masks from the frozen random stream: the readable reference that every faster form must equal bit for bit."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from regimen.errors import OptionError
+from regimen.streams import Purpose, counter3, philox
+
+LEVELS = 1 << 16
+MAX_FEATURES = 1 << 35
+
+
+def keep_threshold(p: float) -> int:
+    """Return thr = clamp(floor(p · 65536 + 0.5), 1, 65535): an element is kept iff its 16-bit value is >= thr.
+
+    Args:
+        p: Drop probability, 0 < p < 1 (0 and 1 need no random numbers and are the caller's business).
+    """
+    return min(max(math.floor(p * LEVELS + 0.5), 1), LEVELS - 1)
+
+
+def keep_scale(p: float) -> float:
+    """Return the factor of kept elements, 65536 / (65536 - thr), which keeps the expected output exactly.
+
+    Example:
+        >>> round(keep_scale(0.9), 5)
+        9.99939
+    """
+    return LEVELS / (LEVELS - keep_threshold(p))
+
+
+def effective_p(p: float) -> float:
+    """Return the drop probability that 16-bit thresholds really give, thr / 65536 (0 and 1 are exact)."""
+    return p if p in (0.0, 1.0) else keep_threshold(p) / LEVELS
+
+
+def dropout_mask(
+    key: int,
+    p: float,
+    *,
+    rows: int,
+    features: int,
+    step: int,
+    steps: int = 1,
+    site: int = 0,
+    call: int = 0,
+    dtype: torch.dtype = torch.float32,
+) -> Tensor:
+    """Return scaled masks for consecutive optimizer steps: 0 where an element is dropped, else 1/(1 - effective_p).
+
+    Counter: c0 = feature // 8, c1 = row, c2 = step, c3 = (mask, call, site). The four words give eight 16-bit values,
+    low half first, for the features 8·c0 … 8·c0 + 7.
+
+    Args:
+        key: 64-bit run key.
+        p: Drop probability, 0 <= p <= 1.
+        rows: Rows of the batch, counted within the optimizer step.
+        features: Elements of one row (flattened, channels last).
+        step: First optimizer step, counted from 0.
+        steps: How many consecutive steps to draw at once.
+        site: Weight layers before the dropout.
+        call: How many times the module was already used in this forward.
+        dtype: Of the mask; the scale is computed in float64 and rounded once.
+
+    Returns:
+        Tensor `[steps, rows, features]`.
+
+    Raises:
+        OptionError: `p` is outside [0, 1], or an index does not fit in the counter.
+
+    Example:
+        >>> mask = dropout_mask(1, 0.5, rows=4, features=16, step=0)
+        >>> sorted(set(mask.flatten().tolist()))
+        [0.0, 2.0]
+    """
+    if not 0.0 <= p <= 1.0:
+        raise OptionError(f"p: expected a drop probability in [0, 1], got {p!r}")
+    if features >= MAX_FEATURES or rows >= 1 << 32 or step + steps > 1 << 32:
+        raise OptionError(
+            "random stream exhausted: expected features < 2^35, rows and steps < 2^32, "
+            f"got features={features}, rows={rows}, last step={step + steps - 1}"
+        )
+    if p in (0.0, 1.0):
+        return torch.full((steps, rows, features), 1.0 - p, dtype=dtype)
+    c0 = torch.arange(-(-features // 8), dtype=torch.int64)
+    c1 = torch.arange(rows, dtype=torch.int64)[:, None]
+    c2 = torch.arange(step, step + steps, dtype=torch.int64)[:, None, None]
+    four = torch.stack(philox(key, c0, c1, c2, counter3(Purpose.MASK, site=site, call=call)), dim=-1)
+    values = torch.stack((four & 0xFFFF, four >> 16), dim=-1).flatten(-3)[..., :features]
+    return (values >= keep_threshold(p)).to(dtype) * torch.tensor(keep_scale(p), dtype=torch.float64).to(dtype)
