@@ -78,7 +78,9 @@ class Dropout(nn.Module):
 
     def _mask(self, seed: int, rows: int, features: int, dtype: torch.dtype) -> Tensor:
         if self._step is None:
-            raise OptionError("Dropout with a seed needs the step in training: wrap the forward in `with step(model, n):`")
+            raise OptionError(
+                "Dropout with a seed needs the step in training: wrap the forward in `with step(model, n):`"
+            )
         call, self._calls = self._calls, self._calls + 1
         first, block = self._blocks.get(call, (0, torch.empty(0, 0, 0)))
         fits = block.shape[1] >= rows and block.shape[2] == features and block.dtype == dtype

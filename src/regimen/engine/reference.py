@@ -1,0 +1,257 @@
+"""The specification of training: a plain PyTorch loop, one run at a time. Other engines must agree with it.
+
+An optimizer step, in this order: gather the batch, mixup, input noise, forward (dropout draws its masks), loss,
+backward, L1 subgradient, gradient clipping, decoupled decay, the optimizer (with L2), proximal L1, max-norm, weight
+averaging.
+"""
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from regimen import streams
+from regimen.data import METRICS, Prepared, prepare, stop_split
+from regimen.engine.objective import Objective
+from regimen.nn import step as dropout_step
+from regimen.records import Curves, RunResult, Status
+from regimen.run import Run
+from regimen.techniques import (
+    Average,
+    StopWatch,
+    add_l1_gradient,
+    decay,
+    input_noise,
+    learning_rates,
+    limit_norm,
+    mix,
+    mixup_partners,
+    mixup_weights,
+    parameter_groups,
+    proximal_l1,
+    reestimate_batch_norm,
+)
+
+# Rows evaluated at once: bounds memory on large tables without slowing small ones.
+EVALUATION_ROWS = 8192
+
+
+def batches(rows: int, batch_size: int) -> list[slice]:
+    """Return the slices of one epoch; a single leftover row joins the batch before it (batch norm needs two).
+
+    Example:
+        >>> batches(7, 3)
+        [slice(0, 3, None), slice(3, 7, None)]
+    """
+    starts = list(range(0, rows, batch_size))
+    if len(starts) > 1 and rows - starts[-1] == 1:
+        starts.pop()
+    ends = [*starts[1:], rows]
+    return [slice(a, b) for a, b in zip(starts, ends, strict=True)]
+
+
+def train_one(run: Run, *, keep: Collection[str] = (), on_epoch: Callable[[int], None] | None = None) -> RunResult:
+    """Train one network and return its curves, losses and metric.
+
+    Args:
+        run: What to train.
+        keep: `outputs` keeps the network outputs on the validation and test parts, `weights` the parameters and
+            buffers, both at the returned epoch.
+        on_epoch: Called with the number of finished epochs.
+
+    Returns:
+        The result. A run whose training loss is not finite is `diverged` and scored as a constant prediction.
+    """
+    return _Training(run, keep).result(on_epoch)
+
+
+class _Training:
+    """The state of one run between epochs."""
+
+    def __init__(self, run: Run, keep: Collection[str]) -> None:
+        self.run, self.recipe, self.keep = run, run.recipe, keep
+        self.started = time.perf_counter()
+        self.data: Prepared = prepare(run.data, run.split, run.recipe.input_scaling)
+        self.x, self.y = self.data.x["train"], self.data.y["train"]
+        self.stop: tuple[Tensor, Tensor] | None = None
+        if self.recipe.early_stopping is not None:
+            self._take_stop_part()
+        self.objective = Objective.of(self.recipe, run.data.task, self.data)
+        self.network = run.network(self.data.features, self.data.outputs)
+        self.weights = [p for p in self.network.parameters() if p.dim() >= 2]
+        self.slices = batches(len(self.x), self.recipe.batch_size)
+        total = self.recipe.epochs * len(self.slices)
+        groups = parameter_groups(
+            self.network, weight_decay=self.recipe.weight_decay, decay_all=self.recipe.decay_bias_and_norm
+        )
+        self.optimizer = self.recipe.optimizer.build(groups, self.recipe.lr)
+        self.rates = learning_rates(
+            self.recipe.schedule, self.recipe.lr, epochs=self.recipe.epochs, steps_per_epoch=len(self.slices)
+        )
+        self.average = None
+        if self.recipe.averaging is not None:
+            self.average = Average(self.recipe.averaging, self.network, steps_per_epoch=len(self.slices), total=total)
+        self.curves: dict[str, list[float]] = {"train_loss": [], "validation_loss": [], "metric": []}
+        self.returned_epoch = 0
+        self.outputs: dict[str, Tensor] = {}
+        self.state: dict[str, Tensor] = {}
+
+    def _take_stop_part(self) -> None:
+        labels = self.y.numpy() if self.run.data.task == "classification" else None
+        train, stop = stop_split(np.arange(len(self.x)), labels, self.run.key)
+        self.stop = self.x[stop], self.y[stop]
+        self.x, self.y = self.x[train], self.y[train]
+
+    def result(self, on_epoch: Callable[[int], None] | None) -> RunResult:
+        """Train to the end, or until the run stops early or diverges."""
+        status: Status = "finished"
+        watch = StopWatch(self.recipe.early_stopping) if self.recipe.early_stopping else None
+        for epoch in range(1, self.recipe.epochs + 1):
+            self._train_epoch(epoch - 1)
+            with torch.no_grad(), self._evaluated_weights():
+                losses = self._evaluate()
+                if not np.isfinite(losses).all():
+                    return self._diverged(epoch)
+                if watch.improved(epoch, losses[-1]) if watch else epoch == self.recipe.epochs:
+                    self._take_snapshot(epoch)
+            if on_epoch is not None:
+                on_epoch(epoch)
+            if watch is not None and watch.done(epoch) and epoch < self.recipe.epochs:
+                status = "stopped"
+                break
+        chosen = {name: values[self.returned_epoch - 1] for name, values in self.curves.items()}
+        return self._record(status, **chosen)
+
+    def _train_epoch(self, epoch: int) -> None:
+        self.network.train()
+        order = streams.permutation(self.run.key, len(self.x), epoch=epoch)
+        x, y = self.x[order], self.y[order]
+        first = epoch * len(self.slices)
+        lam = np.ones(len(self.slices))
+        if self.recipe.mixup:
+            lam = mixup_weights(self.run.key, self.recipe.mixup, step=first, steps=len(self.slices))
+        for i, rows in enumerate(self.slices):
+            with dropout_step(self.network, first + i, ahead=len(self.slices) - i):
+                self._step(first + i, x[rows], y[rows], float(lam[i]))
+
+    def _step(self, step: int, x: Tensor, y: Tensor, lam: float) -> None:
+        recipe, key = self.recipe, self.run.key
+        partners = None
+        if recipe.mixup:
+            partners = mixup_partners(key, len(x), step=step)
+            x = mix(x, partners, lam)
+        if recipe.input_noise:
+            x = x + input_noise(key, recipe.input_noise, rows=len(x), features=x.shape[1], step=step)
+        outputs = self.network(x)
+        loss = self.objective.training_loss(outputs, y)
+        if partners is not None:
+            loss = lam * loss + (1.0 - lam) * self.objective.training_loss(outputs, y[partners])
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if recipe.l1 and recipe.l1_step == "subgradient":
+            add_l1_gradient(self.weights, recipe.l1)
+        if recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
+        self._update(step, float(self.rates[step]))
+
+    def _update(self, step: int, lr: float) -> None:
+        recipe = self.recipe
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+            if recipe.decoupled_weight_decay and (group["decays"] or recipe.decay_bias_and_norm):
+                decay(group["params"], lr * recipe.decoupled_weight_decay)
+        self.optimizer.step()
+        if recipe.l1 and recipe.l1_step == "proximal":
+            proximal_l1(self.weights, lr * recipe.l1)
+        if recipe.max_norm is not None:
+            limit_norm(self.weights, recipe.max_norm)
+        if self.average is not None:
+            self.average.update(step)
+
+    @contextmanager
+    def _evaluated_weights(self) -> Iterator[None]:
+        """Put the network in eval mode, with its averaged weights if the recipe averages."""
+        if self.average is not None:
+            self.average.swap()
+            reestimate_batch_norm(self.network, [self.x[rows] for rows in self.slices])
+        self.network.eval()
+        yield
+        if self.average is not None:
+            self.average.swap()
+
+    def _evaluate(self) -> list[float]:
+        """Append to the curves; return the losses on the training, validation and stop parts that there are."""
+        losses = [self.objective.plain_loss(self._forward(self.x), self.y)]
+        self.curves["train_loss"].append(losses[0])
+        for name in ("validation_loss", "metric"):
+            self.curves[name].append(math.nan)
+        if "validation" in self.data.x:
+            outputs = self._forward(self.data.x["validation"])
+            losses.append(self.objective.plain_loss(outputs, self.data.y["validation"]))
+            self.curves["validation_loss"][-1] = losses[-1]
+            if math.isfinite(losses[-1]):
+                self.curves["metric"][-1] = self._metric(outputs)
+        if self.stop is not None:
+            losses.append(self.objective.plain_loss(self._forward(self.stop[0]), self.stop[1]))
+        return losses
+
+    def _forward(self, x: Tensor) -> Tensor:
+        parts = [self.network(chunk) for chunk in x.split(EVALUATION_ROWS)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _metric(self, outputs: Tensor) -> float:
+        targets = self.run.data.y[self.run.split.validation]
+        return METRICS[self.run.metric].function(targets, self.data.predictions(outputs.numpy()))
+
+    def _take_snapshot(self, epoch: int) -> None:
+        """Remember what the run returns: the network after `epoch`, as evaluated."""
+        self.returned_epoch = epoch
+        if "outputs" in self.keep:
+            self.outputs = {part: self._forward(x) for part, x in self.data.x.items() if part != "train"}
+        if "weights" in self.keep:
+            self.state = {name: value.clone() for name, value in self.network.state_dict().items()}
+
+    def _diverged(self, epoch: int) -> RunResult:
+        """Score a run whose loss is not finite as the constant prediction that it is worth."""
+        constant = {
+            part: self.objective.constant_outputs(self.y, len(x), self.data.outputs) for part, x in self.data.x.items()
+        }
+        self.returned_epoch = epoch
+        self.curves = {name: values[: epoch - 1] for name, values in self.curves.items()}
+        if "outputs" in self.keep:
+            self.outputs = {part: outputs for part, outputs in constant.items() if part != "train"}
+        held_out = "validation" in constant
+        return self._record(
+            "diverged",
+            train_loss=self.objective.plain_loss(constant["train"], self.data.y["train"]),
+            validation_loss=self.objective.plain_loss(constant["validation"], self.data.y["validation"])
+            if held_out
+            else math.nan,
+            metric=self._metric(constant["validation"]) if held_out else math.nan,
+            message=f"the loss was not finite after epoch {epoch}; lower lr or set clip_norm",
+        )
+
+    def _record(
+        self, status: Status, *, metric: float, train_loss: float, validation_loss: float, message: str = ""
+    ) -> RunResult:
+        curves = {name: tuple(values) for name, values in self.curves.items()}
+        epochs = len(self.curves["train_loss"])
+        return RunResult(
+            identity=self.run.identity,
+            status=status,
+            metric=metric,
+            train_loss=train_loss,
+            validation_loss=validation_loss,
+            epoch=self.returned_epoch,
+            epochs_run=epochs,
+            steps=epochs * len(self.slices),
+            seconds=time.perf_counter() - self.started,
+            curves=Curves(**curves),
+            message=message,
+            outputs={part: value.numpy() for part, value in self.outputs.items()} if "outputs" in self.keep else None,
+            weights={name: value.numpy() for name, value in self.state.items()} if "weights" in self.keep else None,
+        )

@@ -1,0 +1,140 @@
+"""The recipe: everything done to a network and its training, as one frozen, validated description."""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Literal
+
+from regimen.errors import RecipeError
+from regimen.limits import require_choice, require_number
+from regimen.models import NORMALIZATIONS, Normalization
+from regimen.techniques import (
+    INITIALIZATIONS,
+    Adam,
+    AdamW,
+    Averaging,
+    EarlyStopping,
+    Initialization,
+    Optimizer,
+    Schedule,
+)
+
+L1Step = Literal["subgradient", "proximal"]
+InputScaling = Literal["standard", "minmax", "robust", "none"]
+ClassWeights = Literal["none", "balanced"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """Everything done to a network and its training. The default is Adam without regularization.
+
+    Attributes:
+        optimizer: Update rule with all its parameters.
+        lr: Learning rate, > 0; the peak of the schedule.
+        schedule: How the rate changes; None keeps it.
+        epochs: Passes over the training rows, >= 1.
+        batch_size: Rows of an optimizer step, >= 1; a last partial batch is used.
+        dropout: Drop probability after each hidden activation, in [0, 1); one for all or one for each.
+        input_dropout: Drop probability on the inputs, in [0, 1).
+        normalization: Between each hidden linear layer and its activation.
+        initialization: Of weights and biases; `default` is that of PyTorch's layers.
+        initialization_std: Standard deviation of `initialization = "normal"`, > 0.
+        weight_decay: L2, λ of λ/2 · Σ w²; its gradient passes through the optimizer, >= 0.
+        decoupled_weight_decay: w ← w · (1 - lr · λ) before each step, beside the optimizer, >= 0.
+        decay_bias_and_norm: Whether biases and norms decay too (a plain `torch.optim` call does that).
+        l1: λ of λ · Σ |w| over the weights, >= 0.
+        l1_step: `subgradient` adds λ · sign(w) to the gradient; `proximal` soft-thresholds after the step.
+        max_norm: Largest L2 norm of a unit's incoming weights, > 0; None for no limit.
+        input_scaling: Of numeric columns, fitted on training rows.
+        label_smoothing: Share of the target spread evenly over all classes, in [0, 1); classification only.
+        mixup: alpha of the Beta distribution of mixing weights, >= 0; 0 is off.
+        input_noise: Standard deviation of Gaussian noise on the scaled inputs, >= 0.
+        clip_norm: Largest global L2 norm of the gradient, > 0; None for no clipping.
+        class_weights: `balanced` weights the loss by n / (classes · count) of each class.
+        averaging: Which mean of the weights is evaluated; None evaluates the last ones.
+        early_stopping: Return to the best epoch on the stop part; None returns the last epoch.
+
+    Raises:
+        RecipeError: A value is of the wrong type, out of range, or contradicts another.
+
+    Example:
+        >>> Recipe(dropout=0.5).dropout
+        (0.5,)
+    """
+
+    optimizer: Optimizer = field(default_factory=Adam)
+    lr: float = 1e-3
+    schedule: Schedule | None = None
+    epochs: int = 40
+    batch_size: int = 32
+    dropout: tuple[float, ...] | float = ()
+    input_dropout: float = 0.0
+    normalization: Normalization = "none"
+    initialization: Initialization = "default"
+    initialization_std: float = 0.02
+    weight_decay: float = 0.0
+    decoupled_weight_decay: float = 0.0
+    decay_bias_and_norm: bool = False
+    l1: float = 0.0
+    l1_step: L1Step = "subgradient"
+    max_norm: float | None = None
+    input_scaling: InputScaling = "standard"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    input_noise: float = 0.0
+    clip_norm: float | None = None
+    class_weights: ClassWeights = "none"
+    averaging: Averaging | None = None
+    early_stopping: EarlyStopping | None = None
+
+    def __post_init__(self) -> None:
+        self._check_types()
+        require_number("lr", self.lr, low=0, low_open=True)
+        require_number("epochs", self.epochs, low=1, high=1_000_000, integer=True)
+        require_number("batch_size", self.batch_size, low=1, high=1 << 31, integer=True)
+        # One rate and a list of one mean the same; a tuple of zeros means none. One form keeps equal recipes equal.
+        rates = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,)
+        for rate in (*rates, self.input_dropout):
+            require_number("dropout", rate, low=0, high=1, high_open=True)
+        object.__setattr__(self, "dropout", tuple(map(float, rates)) if any(rates) else ())
+        for name in ("weight_decay", "decoupled_weight_decay", "l1", "mixup", "input_noise"):
+            require_number(name, getattr(self, name), low=0)
+        require_number("label_smoothing", self.label_smoothing, low=0, high=1, high_open=True)
+        require_number("initialization_std", self.initialization_std, low=0, low_open=True)
+        for name in ("max_norm", "clip_norm"):
+            if getattr(self, name) is not None:
+                require_number(name, getattr(self, name), low=0, low_open=True)
+        require_choice("normalization", self.normalization, NORMALIZATIONS)
+        require_choice("initialization", self.initialization, INITIALIZATIONS)
+        require_choice("l1_step", self.l1_step, ("subgradient", "proximal"))
+        require_choice("input_scaling", self.input_scaling, ("standard", "minmax", "robust", "none"))
+        require_choice("class_weights", self.class_weights, ("none", "balanced"))
+        if isinstance(self.optimizer, AdamW) and self.weight_decay:
+            raise RecipeError(
+                "weight_decay: the decay of AdamW is decoupled; set decoupled_weight_decay, or optimizer adam for L2"
+            )
+
+    def _check_types(self) -> None:
+        for name, kind, example in (
+            ("optimizer", Optimizer, "regimen.Adam()"),
+            ("schedule", Schedule | None, "regimen.CosineLR()"),
+            ("averaging", Averaging | None, "regimen.EMA()"),
+            ("early_stopping", EarlyStopping | None, "regimen.EarlyStopping()"),
+            ("decay_bias_and_norm", bool, "False"),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                raise RecipeError(f"{name}: expected something like {example}, got {value!r}")
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """Return `dropout` in its one form, a tuple."""
+        return self.dropout if isinstance(self.dropout, tuple) else (self.dropout,)
+
+    def replace(self, **changes: object) -> "Recipe":
+        """Return a copy with some fields changed, validated again.
+
+        Example:
+            >>> Recipe().replace(mixup=0.2).mixup
+            0.2
+        """
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,130 @@
+"""Recipes as plain dictionaries and as TOML, in and out, refusing what they do not know with the nearest valid name."""
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from regimen.errors import RecipeError, nearest
+from regimen.run.recipe import Recipe
+from regimen.techniques import AVERAGINGS, OPTIMIZERS, SCHEDULES, EarlyStopping
+
+# Tables with a `name` key, which chooses the class that the other keys belong to.
+NAMED = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": AVERAGINGS}
+ALWAYS_WRITTEN = ("optimizer", "lr", "epochs", "batch_size")
+
+
+def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+    """Return the recipe as nested plain values: what differs from the default, and always optimizer, lr, epochs, batch.
+
+    Example:
+        >>> recipe_to_dict(Recipe(dropout=0.5))["dropout"]
+        0.5
+    """
+    default = Recipe()
+    plain: dict[str, Any] = {}
+    for field in dataclasses.fields(recipe):
+        value = getattr(recipe, field.name)
+        if value == getattr(default, field.name) and field.name not in ALWAYS_WRITTEN:
+            continue
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            name = {"name": value.name} if field.name in NAMED else {}  # type: ignore[attr-defined]
+            value = name | {key: _plain(part) for key, part in dataclasses.asdict(value).items()}
+        plain[field.name] = _plain(value)
+    if isinstance(plain.get("dropout"), list) and len(plain["dropout"]) == 1:
+        plain["dropout"] = plain["dropout"][0]
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def recipe_from_dict(values: Mapping[str, Any], *, base: Recipe | None = None) -> Recipe:
+    """Return the recipe that `values` describe, as changes to `base` (default: the default recipe).
+
+    Raises:
+        RecipeError: An unknown key or name (with the nearest valid one) or an impossible value.
+
+    Example:
+        >>> recipe_from_dict({"droput": 0.5})
+        Traceback (most recent call last):
+        ...
+        regimen.errors.RecipeError: recipe: no such key 'droput'; did you mean 'dropout'?
+    """
+    known = {field.name for field in dataclasses.fields(Recipe)}
+    changes: dict[str, Any] = {}
+    for key, value in values.items():
+        if key not in known:
+            raise RecipeError(f"recipe: no such key {key!r}{nearest(key, known)}")
+        if key in NAMED:
+            changes[key] = _named(key, value)
+        elif key == "early_stopping" and value is not None:
+            if not isinstance(value, Mapping):
+                raise RecipeError(f"early_stopping: expected a table such as {{patience = 10}}, got {value!r}")
+            changes[key] = _construct(key, EarlyStopping, value)
+        else:
+            changes[key] = tuple(value) if isinstance(value, list) else value
+    return (base or Recipe()).replace(**changes)
+
+
+def _named(key: str, value: Any) -> Any:
+    kinds: Mapping[str, type] = NAMED[key]
+    if value is None:
+        return None
+    if isinstance(value, str):
+        value = {"name": value}
+    if not isinstance(value, Mapping) or "name" not in value:
+        first = next(iter(kinds))
+        raise RecipeError(f'{key}: expected a table with a name, such as {{name = "{first}"}}, got {value!r}')
+    name = value["name"]
+    if name not in kinds:
+        raise RecipeError(f"{key}.name: no such {key} {name!r}{nearest(str(name), kinds)}")
+    return _construct(key, kinds[name], {k: v for k, v in value.items() if k != "name"})
+
+
+def _construct(where: str, kind: type, values: Mapping[str, Any]) -> Any:
+    known = {field.name for field in dataclasses.fields(kind)}
+    for key in values:
+        if key not in known:
+            raise RecipeError(f"{where}: {kind.__name__} has no parameter {key!r}{nearest(key, known)}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def recipe_to_toml(recipe: Recipe) -> str:
+    """Return the recipe as TOML, scalars first; `recipe_from_toml` gives an equal recipe back."""
+    plain = recipe_to_dict(recipe)
+    scalars = {key: value for key, value in plain.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in plain.items() if isinstance(value, dict)}
+    return tomli_w.dumps(scalars | tables)
+
+
+def recipe_from_toml(text: str, *, source: str = "recipe") -> Recipe:
+    """Return the recipe that a TOML text describes.
+
+    Raises:
+        RecipeError: The text is no TOML, or describes no recipe; the message starts with `source`.
+    """
+    try:
+        return recipe_from_dict(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{source}: expected TOML: {error}") from error
+    except RecipeError as error:
+        raise RecipeError(f"{source}: {error}") from error
+
+
+def read_recipe(path: str | Path) -> Recipe:
+    """Return the recipe in a TOML file.
+
+    Raises:
+        RecipeError: The file can not be read, is no UTF-8 text, no TOML, or describes no recipe.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise RecipeError(f"expected a recipe in TOML at {path}: {reason}") from error
+    return recipe_from_toml(text, source=str(path))

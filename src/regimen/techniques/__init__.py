@@ -1,0 +1,61 @@
+"""One class or function per published technique, and the catalogue of what a study tries."""
+
+from regimen.techniques.averaging import AVERAGINGS, EMA, SWA, Average, Averaging, reestimate_batch_norm
+from regimen.techniques.catalogue import CATALOGUE, Technique, choose_techniques
+from regimen.techniques.initialization import INITIALIZATIONS, Initialization, initialize
+from regimen.techniques.mixing import input_noise, mix, mixup_partners, mixup_weights
+from regimen.techniques.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, parameter_groups
+from regimen.techniques.penalties import add_l1_gradient, decay, limit_norm, proximal_l1
+from regimen.techniques.schedules import (
+    SCHEDULES,
+    CosineLR,
+    ExponentialLR,
+    MultiStepLR,
+    OneCycleLR,
+    Schedule,
+    StepLR,
+    learning_rates,
+)
+from regimen.techniques.stopping import STOP_FRACTION, EarlyStopping, StopWatch
+
+__all__ = [
+    "AVERAGINGS",
+    "CATALOGUE",
+    "EMA",
+    "INITIALIZATIONS",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SGD",
+    "STOP_FRACTION",
+    "SWA",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Average",
+    "Averaging",
+    "CosineLR",
+    "EarlyStopping",
+    "ExponentialLR",
+    "Initialization",
+    "MultiStepLR",
+    "OneCycleLR",
+    "Optimizer",
+    "RMSprop",
+    "Schedule",
+    "StepLR",
+    "StopWatch",
+    "Technique",
+    "add_l1_gradient",
+    "choose_techniques",
+    "decay",
+    "initialize",
+    "input_noise",
+    "learning_rates",
+    "limit_norm",
+    "mix",
+    "mixup_partners",
+    "mixup_weights",
+    "parameter_groups",
+    "proximal_l1",
+    "reestimate_batch_norm",
+]

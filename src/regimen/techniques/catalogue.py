@@ -1,0 +1,73 @@
+"""The catalogue: every technique a study can try, with its strengths as changes to a recipe (`catalogue.toml`)."""
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from regimen.errors import OptionError, nearest
+from regimen.records import Task
+
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Technique:
+    """One published technique.
+
+    Attributes:
+        name: As in `--techniques` and `results.json`.
+        family: What kind of thing it is.
+        summary: What it does, in a few words.
+        reference: Where it was published.
+        settings: Changes to a recipe, as in its TOML; the first is the one tried when there is time for only one.
+        strengths: The settings as numbers for a response curve, or empty.
+        tasks: Tasks it applies to.
+    """
+
+    name: str
+    family: str
+    summary: str
+    reference: str
+    settings: tuple[Changes, ...]
+    strengths: tuple[float, ...] = ()
+    tasks: tuple[Task, ...] = ("classification", "regression")
+
+    def strength(self, setting: int) -> float | None:
+        """Return the number of the setting at that index, None if it has none."""
+        return self.strengths[setting] if self.strengths else None
+
+
+def _read_catalogue() -> dict[str, Technique]:
+    tables = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8"))
+    return {
+        name: Technique(name=name, **{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
+        for name, table in tables.items()
+    }
+
+
+CATALOGUE: dict[str, Technique] = _read_catalogue()
+
+
+def choose_techniques(names: str | Iterable[str], task: Task) -> tuple[Technique, ...]:
+    """Return the techniques that a comma-separated list or `all` names, in the order of the catalogue.
+
+    Raises:
+        OptionError: A name is unknown, or none of the named techniques applies to the task.
+
+    Example:
+        >>> [t.name for t in choose_techniques("mixup, dropout", "regression")]
+        ['dropout', 'mixup']
+    """
+    wanted = [part.strip() for part in (names.split(",") if isinstance(names, str) else names)]
+    wanted = [name for name in wanted if name]
+    if not wanted:
+        raise OptionError(f"--techniques: expected all or names from: {', '.join(CATALOGUE)}")
+    for name in wanted:
+        if name != "all" and name not in CATALOGUE:
+            raise OptionError(f"--techniques: no such technique {name!r}{nearest(name, ['all', *CATALOGUE])}")
+    chosen = tuple(t for t in CATALOGUE.values() if ("all" in wanted or t.name in wanted) and task in t.tasks)
+    if not chosen:
+        raise OptionError(f"--techniques: none of {', '.join(wanted)} applies to {task}")
+    return chosen
