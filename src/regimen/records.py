@@ -202,7 +202,7 @@ class TestRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConfirmationRecord:
-    """The recipe against the baseline on pairs that the search never saw; `search_delta` is what the search promised."""
+    """The recipe against the baseline on pairs the search never saw; `search_delta` is what the search promised."""
 
     pairs: int
     baseline: float

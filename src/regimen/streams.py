@@ -120,7 +120,7 @@ def normal(word: Tensor) -> Tensor:
     Words 2i and 2i + 1 give one pair (Box and Muller 1958): with u = ((w >> 8) + 1) · 2^-24 in (0, 1] and
     v = (w' >> 8) · 2^-24, the pair is sqrt(-2 ln u) · (cos 2πv, sin 2πv).
     """
-    pairs = word.unflatten(-1, (-1, 2))
+    pairs = word.reshape(*word.shape[:-1], word.shape[-1] // 2, 2)
     radius = torch.sqrt(-2.0 * torch.log(uniform(pairs[..., 0]) + 2.0**-24))
     angle = 2.0 * math.pi * uniform(pairs[..., 1])
     return torch.stack((radius * torch.cos(angle), radius * torch.sin(angle)), dim=-1).flatten(-2)
@@ -128,7 +128,7 @@ def normal(word: Tensor) -> Tensor:
 
 def sort_keys(key: int, count: int, *, c1: int = 0, c2: int = 0, c3: int) -> Tensor:
     """Return `count` 64-bit keys as int64 in an order-preserving form: words (0, 1), then (2, 3), low word first."""
-    pairs = words(key, 2 * count, c1, c2, c3).unflatten(-1, (-1, 2))
+    pairs = words(key, 2 * count, c1, c2, c3).reshape(count, 2)
     # Flipping the top bit makes the signed comparison of int64 order the keys as unsigned numbers.
     return (pairs[..., 1] << 32 | pairs[..., 0]) ^ torch.iinfo(torch.int64).min
 
