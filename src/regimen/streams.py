@@ -78,7 +78,7 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
         Four int64 tensors of the broadcast shape with values in [0, 2^32).
 
     Raises:
-        OptionError: A counter given as a number does not fit in 32 bits, or the key not in 64.
+        OptionError: A counter word does not fit in 32 bits, or the key not in 64.
 
     Example:
         >>> [f"{int(word):08x}" for word in philox(0, 0, 0, 0, 0)]
@@ -86,8 +86,7 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
     """
     check_key(key, "key")
     for word in (c0, c1, c2, c3):
-        if isinstance(word, int) and not 0 <= word <= MASK32:
-            raise OptionError(f"random stream exhausted: expected counter words below 2^32, got {word}")
+        _check_word(word)
     w0, w1, w2, w3 = (torch.as_tensor(word, dtype=torch.int64) for word in (c0, c1, c2, c3))
     k0, k1 = key & MASK32, key >> 32
     for _ in range(ROUNDS):
@@ -97,6 +96,13 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
         w0, w1, w2, w3 = high1 ^ w1 ^ k0, p1 & MASK32, high0 ^ w3 ^ k1, p0 & MASK32
         k0, k1 = (k0 + WEYL[0]) & MASK32, (k1 + WEYL[1]) & MASK32
     return w0, w1, w2, w3
+
+
+def _check_word(word: Tensor | int) -> None:
+    ends = (word,) if isinstance(word, int) else word.aminmax() if word.numel() else ()
+    for end in map(int, ends):
+        if not 0 <= end <= MASK32:
+            raise OptionError(f"random stream exhausted: expected counter words from 0 to 2^32 - 1, got {end}")
 
 
 def words(key: int, count: int, c1: Tensor | int, c2: Tensor | int, c3: int) -> Tensor:
