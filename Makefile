@@ -48,7 +48,7 @@ imports: $(VENV)/.installed-dev ## import-linter: imports point down only
 	$(BIN)/lint-imports --no-logo
 
 docs: $(VENV)/.installed-dev ## build the site into site/; any warning is an error
-	$(BIN)/mkdocs build --strict --quiet
+	$(BIN)/mkdocs build --strict
 
 wheel: $(VENV)/.installed-dev ## build the wheel and use it outside the repository, in a fresh environment
 	PYTHON=$(BIN)/python scripts/check_wheel.sh
