@@ -1,0 +1,109 @@
+"""Recipe against baseline where the search never looked: fresh pairs, fresh rows if there are any, and the test part."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from regimen.data import METRICS, prepare
+from regimen.records import ConfirmationRecord, Interval, RunResult, TestRecord
+from regimen.run import Run
+from regimen.stats import crossed_interval, jackknife_se, t_interval
+from regimen.study.judging import metrics
+
+Floats = npt.NDArray[np.float64]
+Outputs = npt.NDArray[np.float32]
+GROUPS = 100
+
+
+def part_metric(run: Run, outputs: Outputs, part: str) -> Callable[[npt.NDArray[np.int64]], float]:
+    """Return a function from kept rows of a part (indices into it) to the metric of the run's outputs on them."""
+    rows = getattr(run.split, part)
+    targets = run.data.y[rows]
+    predictions = prepare(run.data, run.split, run.recipe.input_scaling).predictions(outputs)
+    function = METRICS[run.metric].function
+    return lambda kept: function(targets[kept], predictions[kept])
+
+
+def compare_on_rows(
+    runs: Sequence[tuple[Run, Run]], results: Sequence[tuple[RunResult, RunResult]], part: str
+) -> tuple[float, float, float, Interval]:
+    """Compare baseline and recipe on one fixed set of rows over all pairs.
+
+    Args:
+        runs: (baseline, recipe) of each pair; the rows of `part` are the same in all.
+        results: Their results, with outputs.
+        part: `validation` or `test`.
+
+    Returns:
+        Mean metric of the baseline and of the recipe, the mean difference (> 0 better) and its 95 % interval, which
+        covers both other keys and other rows.
+    """
+    sign = 1.0 if METRICS[runs[0][0].metric].higher_is_better else -1.0
+    evaluate = [
+        (part_metric(base, _outputs(base_result, part), part), part_metric(recipe, _outputs(result, part), part))
+        for (base, recipe), (base_result, result) in zip(runs, results, strict=True)
+    ]
+    n_rows = len(getattr(runs[0][0].split, part))
+    everything = np.arange(n_rows)
+    values = np.array([[base(everything), recipe(everything)] for base, recipe in evaluate])
+    differences = sign * (values[:, 1] - values[:, 0])
+
+    def mean_difference(kept: npt.NDArray[np.int64]) -> float:
+        return sign * math.fsum(recipe(kept) - base(kept) for base, recipe in evaluate) / len(evaluate)
+
+    targets = runs[0][0].data.y[getattr(runs[0][0].split, part)]
+    same = not differences.any()
+    row_se = (
+        0.0 if same else jackknife_se(mean_difference, n_rows, groups=GROUPS, order=np.argsort(targets, kind="stable"))
+    )
+    interval = crossed_interval(differences, row_se, groups=min(GROUPS, n_rows))
+    return float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
+
+
+def _outputs(result: RunResult, part: str) -> Outputs:
+    if result.outputs is None:
+        raise ValueError(f"run {result.identity} was trained without keeping its outputs")
+    return result.outputs[part]
+
+
+def confirm(
+    runs: Sequence[tuple[Run, Run]],
+    results: Sequence[tuple[RunResult, RunResult]],
+    *,
+    own_rows: bool,
+    search_delta: float,
+    model_metric: float,
+) -> ConfirmationRecord:
+    """Return the confirmation of a recipe.
+
+    Args:
+        runs: (baseline, recipe) of each fresh pair.
+        results: Their results, with outputs.
+        own_rows: Whether the validation rows were set aside before the search, the same in every pair.
+        search_delta: What the search promised.
+        model_metric: Metric of the saved model on the test part.
+    """
+    sign = 1.0 if METRICS[runs[0][0].metric].higher_is_better else -1.0
+    base = metrics([first for first, _ in results])
+    recipe = metrics([second for _, second in results])
+    differences = sign * (recipe - base)
+    interval = compare_on_rows(runs, results, "validation")[3] if own_rows else t_interval(differences)
+    test_base, test_recipe, test_delta, test_interval = compare_on_rows(runs, results, "test")
+    return ConfirmationRecord(
+        pairs=len(runs),
+        baseline=float(base.mean()),
+        recipe=float(recipe.mean()),
+        delta=float(differences.mean()),
+        ci=interval,
+        search_delta=search_delta,
+        test=TestRecord(
+            rows=len(runs[0][0].split.test),
+            baseline=test_base,
+            recipe=test_recipe,
+            delta=test_delta,
+            ci=test_interval,
+            model=model_metric,
+        ),
+    )

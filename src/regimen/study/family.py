@@ -1,0 +1,141 @@
+"""Which arms a study tries, how many pairs each gets, and what fits into a budget."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from regimen.errors import OptionError, RecipeError
+from regimen.models import MLP
+from regimen.records import Task
+from regimen.run import Recipe, recipe_from_dict
+from regimen.study.plan import Arm
+from regimen.techniques import Technique, choose_techniques
+
+DEFAULT_PAIRS = 10
+# Below this many pairs no verdict is given: 2^7 sign vectors leave too little room for a family of ten.
+PILOT_BELOW = 8
+MIN_PAIRS = 3
+DEFAULT_ARMS = 10
+COMBINATIONS = 3
+
+
+def candidate_arms(
+    techniques: str | None, *, task: Task, baseline: Recipe, model: MLP, widen: bool
+) -> tuple[list[Arm], list[str]]:
+    """Return the arms worth trying, best first, and in words those that this baseline rules out.
+
+    Without a choice of techniques these are the first ten of the catalogue at one setting each; `widen` appends their
+    other settings and then the rest of the catalogue, for a budget to cut off.
+
+    Raises:
+        OptionError: An unknown technique, or nothing is left to try.
+    """
+    chosen = choose_techniques(techniques or "all", task)
+    first = len(chosen) if techniques is not None else DEFAULT_ARMS
+    ranked = sorted(
+        (position >= first, setting > 0, setting, position)
+        for position, technique in enumerate(chosen)
+        for setting in range(len(technique.settings))
+    )
+    if techniques is None and not widen:
+        ranked = ranked[:first]
+    arms, notes = [], []
+    for _, _, setting, position in ranked:
+        arm = _arm(chosen[position], setting)
+        reason = _ruled_out(arm, baseline, model)
+        if reason is None:
+            arms.append(arm)
+        else:
+            notes.append(f"{arm.name} is left out: {reason}")
+    if not arms:
+        raise OptionError(f"--techniques: nothing is left to try: {'; '.join(notes)}")
+    return arms, notes
+
+
+def _arm(technique: Technique, setting: int) -> Arm:
+    strength = technique.strength(setting)
+    name = technique.name if len(technique.settings) == 1 else f"{technique.name}={strength:g}"
+    return Arm(name=name, technique=technique.name, setting=dict(technique.settings[setting]), strength=strength)
+
+
+def _ruled_out(arm: Arm, baseline: Recipe, model: MLP) -> str | None:
+    """Return why the arm can not be tried over this baseline and model, None if it can."""
+    try:
+        recipe = arm.recipe(baseline)
+    except RecipeError as error:
+        return str(error)
+    if recipe == baseline:
+        return "the baseline has it already"
+    if recipe.normalization == "batch" and recipe.batch_size < 2:
+        return "batch normalization needs batches of at least 2 rows"
+    if not model.hidden and (recipe.rates != baseline.rates or recipe.normalization != baseline.normalization):
+        return f"{model.name} has no hidden layer"
+    return None
+
+
+def combine(first: Recipe, arm: Arm) -> Recipe | None:
+    """Return `first` with the arm's changes added, None if they contradict it.
+
+    Raises nothing: a contradiction is an answer.
+    """
+    try:
+        return recipe_from_dict(arm.setting, base=first)
+    except RecipeError:
+        return None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """How much is done: the arms of the search, the pairs, and the combinations tried at most."""
+
+    arms: tuple[Arm, ...]
+    pairs: int
+    confirmation_pairs: int
+    combinations: int
+
+    @property
+    def runs(self) -> int:
+        """Return the largest number of runs."""
+        return (1 + len(self.arms) + self.combinations) * self.pairs + 2 * self.confirmation_pairs + 1
+
+
+def full_shape(arms: Sequence[Arm], pairs: int | None) -> Shape:
+    """Return the shape without a budget: all arms, ten pairs unless told otherwise."""
+    count = pairs or DEFAULT_PAIRS
+    return Shape(arms=tuple(arms), pairs=count, confirmation_pairs=count, combinations=min(COMBINATIONS, len(arms) - 1))
+
+
+def fit(arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], limit: float) -> Shape:
+    """Return the richest shape whose `cost` is within `limit`.
+
+    Arms beyond the first ten are given up first, then combinations, then arms down to three, then pairs down to eight,
+    and then both until nothing is left but a pilot.
+
+    Raises:
+        OptionError: Not even the smallest shape fits.
+
+    Example:
+        >>> arms = [Arm(name=n, technique=n, setting={}) for n in "abcdefghijkl"]
+        >>> shape = fit(arms, None, lambda shape: shape.runs, 100)
+        >>> shape.runs <= 100, len(shape.arms), shape.pairs
+        (True, 6, 10)
+    """
+    shapes = _shapes(arms, pairs)
+    for shape in shapes:
+        if cost(shape) <= limit:
+            return shape
+    least = min(map(cost, shapes))
+    raise OptionError(f"--budget: one technique alone takes {least:.0f}, the budget is {limit:.0f}; raise it")
+
+
+def _shapes(arms: Sequence[Arm], pairs: int | None) -> list[Shape]:
+    """Return all shapes from the richest to the poorest."""
+    counts = [pairs] if pairs else [DEFAULT_PAIRS, PILOT_BELOW, *range(PILOT_BELOW - 1, MIN_PAIRS - 1, -1)]
+    shapes = []
+    for count in counts:
+        fewest = min(3, len(arms)) if count >= PILOT_BELOW and not pairs else 1
+        for kept in range(len(arms), fewest - 1, -1):
+            most = min(COMBINATIONS, kept - 1)
+            for combinations in range(most, -1, -1) if kept <= DEFAULT_ARMS else [most]:
+                shape = full_shape(arms[:kept], count)
+                shapes.append(replace(shape, combinations=combinations))
+    return shapes

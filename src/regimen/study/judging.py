@@ -1,0 +1,121 @@
+"""From the results of the search to what is said about the baseline and about every technique."""
+
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from regimen.records import BaselineRecord, CurveRecord, RunResult, TechniqueRecord
+from regimen.stats import judge, overfits
+from regimen.study.family import PILOT_BELOW
+from regimen.study.plan import Arm
+
+Floats = npt.NDArray[np.float64]
+
+
+def metrics(results: Sequence[RunResult]) -> Floats:
+    """Return the metric of each result, float64 `[runs]`."""
+    return np.array([result.metric for result in results], dtype=np.float64)
+
+
+def judge_baseline(baseline: Sequence[RunResult], stopped: Sequence[RunResult] | None) -> BaselineRecord:
+    """Return what the baseline does, and whether it overfits.
+
+    Args:
+        baseline: Its runs, one per pair.
+        stopped: The runs of an arm with early stopping on the same pairs, or None.
+    """
+    train = np.array([result.train_loss for result in baseline])
+    validation = np.array([result.validation_loss for result in baseline])
+    late = None
+    if stopped is not None:
+        chosen = np.array([result.validation_loss for result in stopped])
+        late = np.maximum(validation, 1e-12) / np.maximum(chosen, 1e-12)
+    found = overfits(validation - train, validation, late)
+    values = metrics(baseline)
+    return BaselineRecord(
+        mean=float(values.mean()),
+        sd=float(values.std(ddof=1)),
+        train_loss=float(train.mean()),
+        validation_loss=float(validation.mean()),
+        gap=found.gap,
+        gap_ci=found.gap_ci,
+        overfits=found.overfits,
+        late_loss=found.late,
+        late_loss_ci=found.late_ci,
+    )
+
+
+def judge_arms(
+    arms: Sequence[Arm],
+    baseline: Sequence[RunResult],
+    results: Sequence[Sequence[RunResult]],
+    *,
+    higher_is_better: bool,
+    smallest_effect: float,
+    n_train: int,
+    n_validation: int,
+) -> tuple[TechniqueRecord, ...]:
+    """Return the record of every arm, in the order of the arms; the arms are judged as one family.
+
+    Args:
+        arms: The family.
+        baseline: Runs of the baseline, one per pair.
+        results: Runs of each arm on the same pairs.
+        higher_is_better: Direction of the metric.
+        smallest_effect: Smallest effect of interest, in units of the metric.
+        n_train: Rows of the training part.
+        n_validation: Rows of the validation part.
+    """
+    sign = 1.0 if higher_is_better else -1.0
+    base = metrics(baseline)
+    differences = np.stack([sign * (metrics(runs) - base) for runs in results], axis=1)
+    judged = judge(
+        differences,
+        smallest_effect=smallest_effect,
+        n_train=n_train,
+        n_validation=n_validation,
+        pilot=len(baseline) < PILOT_BELOW,
+    )
+    seconds = statistics.median(run.seconds for run in baseline)
+    return tuple(
+        TechniqueRecord(
+            arm=arm.name,
+            name=arm.technique,
+            setting=dict(arm.setting),
+            mean=float(metrics(runs).mean()),
+            delta=found.delta,
+            ci=found.ci,
+            ci_new_rows=found.ci_new_rows,
+            p=found.p,
+            p_adjusted=found.p_adjusted,
+            probability_of_improvement=found.probability_of_improvement,
+            gap=statistics.fmean(run.validation_loss - run.train_loss for run in runs),
+            verdict=found.verdict,
+            pairs_needed=found.pairs_needed,
+            strength=arm.strength,
+            cost=statistics.median(run.seconds for run in runs) / max(seconds, 1e-9),
+            diverged=sum(run.status in ("diverged", "failed") for run in runs),
+        )
+        for arm, runs, found in zip(arms, results, judged, strict=True)
+    )
+
+
+def mean_curves(results: Sequence[RunResult]) -> CurveRecord:
+    """Return the mean curves over pairs, up to the last epoch that every run which did not diverge has reached."""
+    kept = [run.curves for run in results if run.status not in ("diverged", "failed")]
+    epochs = min((len(curves.train_loss) for curves in kept), default=0)
+    if epochs == 0:
+        return CurveRecord(epoch=(), train=(), validation=(), lo=(), hi=())
+    train = np.array([curves.train_loss[:epochs] for curves in kept]).mean(axis=0)
+    validation = np.array([curves.validation_loss[:epochs] for curves in kept])
+    mean = validation.mean(axis=0)
+    sd = validation.std(axis=0, ddof=1) if len(kept) > 1 else np.zeros(epochs)
+    return CurveRecord(
+        epoch=tuple(range(1, epochs + 1)),
+        train=tuple(train.tolist()),
+        validation=tuple(mean.tolist()),
+        lo=tuple((mean - sd).tolist()),
+        hi=tuple((mean + sd).tolist()),
+    )

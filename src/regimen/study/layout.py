@@ -1,0 +1,81 @@
+"""Which rows a study searches on, sets aside for the confirmation, and keeps for the test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from regimen import streams
+from regimen.data import Split, Table, hold_out, pair_split, set_aside
+from regimen.records import Fresh
+
+Rows = npt.NDArray[np.int64]
+NO_ROWS: Rows = np.empty(0, dtype=np.int64)
+SEARCH, CONFIRMATION, FINAL = 0, 1, 2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """The parts of a table; which rows they hold depends on the table alone, not on the seed.
+
+    Attributes:
+        table: The table.
+        test: Rows that are touched once, at the end.
+        search: Rows of the search.
+        aside: Rows that only the confirmation sees, or None where the table is too small to spare any.
+    """
+
+    table: Table
+    test: Rows
+    search: Rows
+    aside: Rows | None
+
+    @classmethod
+    def of(cls, table: Table) -> "Layout":
+        """Return the layout of a table."""
+        parts = hold_out(table)
+        search, aside = set_aside(table, parts.development)
+        return cls(table=table, test=parts.test, search=search, aside=aside)
+
+    @property
+    def fresh(self) -> Fresh:
+        """Return what the confirmation has of its own."""
+        return "seeds" if self.aside is None else "rows"
+
+    @property
+    def development(self) -> Rows:
+        """Return all rows but those of the test part."""
+        given = self.table.validation_rows
+        parts = [self.search, *([] if self.aside is None else [self.aside]), *([] if given is None else [given])]
+        return np.sort(np.concatenate(parts))
+
+    def search_split(self, key: int) -> Split:
+        """Return the split of one pair of the search: given validation rows if there are any, else drawn by the key."""
+        if self.table.validation_rows is not None:
+            return Split(train=self.search, validation=self.table.validation_rows, test=NO_ROWS)
+        return pair_split(self.table, self.search, key)
+
+    def confirmation_split(self, key: int) -> Split:
+        """Return the split of one pair of the confirmation, with the test part."""
+        drawn = self.search_split(key)
+        validation = drawn.validation if self.aside is None else self.aside
+        return Split(train=drawn.train, validation=validation, test=self.test)
+
+    def final_split(self) -> Split:
+        """Return the split of the saved model: trained on everything but the test part."""
+        return Split(train=self.development, validation=NO_ROWS, test=self.test)
+
+
+def search_key(seed: int, pair: int) -> int:
+    """Return the run key of a pair of the search."""
+    return streams.run_key(seed, pair=pair, phase=SEARCH)
+
+
+def confirmation_key(seed: int, pair: int) -> int:
+    """Return the run key of a pair of the confirmation: never one of the search."""
+    return streams.run_key(seed, pair=pair, phase=CONFIRMATION)
+
+
+def final_key(seed: int, network: int = 0) -> int:
+    """Return the run key of a saved network."""
+    return streams.run_key(seed, pair=network, phase=FINAL)

@@ -1,0 +1,189 @@
+"""The phases of a study, in order, by its plan: search, combination, confirmation, final training."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regimen.data import METRICS, Split, smallest_effect
+from regimen.errors import EngineError
+from regimen.models import parse_model
+from regimen.records import RunResult
+from regimen.run import Recipe, Run, SavedModel
+from regimen.study.confirming import confirm, part_metric
+from regimen.study.family import combine
+from regimen.study.findings import Choice, Findings, Search, assemble
+from regimen.study.judging import judge_arms, judge_baseline, metrics
+from regimen.study.layout import Layout, confirmation_key, final_key, search_key
+from regimen.study.ledger import Job, Ledger, Watch
+from regimen.study.plan import BASELINE, Arm, Plan
+
+RECIPE = "recipe"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Final:
+    """The saved model and its metric on the test part."""
+
+    model: SavedModel
+    metric: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Phases:
+    """One study under way.
+
+    Attributes:
+        layout: The parts of the table.
+        plan: What to do.
+        ledger: Trains and remembers.
+        watch: Is told of the progress.
+    """
+
+    layout: Layout
+    plan: Plan
+    ledger: Ledger
+    watch: Watch
+
+    def findings(self, started: float) -> Findings:
+        """Go through all phases; `started` is the `time.perf_counter()` of the study's begin."""
+        search = self._search()
+        choice = self._combine(search)
+        pairs = self._confirmation_runs(choice.recipe)
+        confirmed = self._train_confirmation(pairs)
+        final = self._final(choice.recipe, [result for _, result in confirmed])
+        confirmation = confirm(
+            pairs,
+            confirmed,
+            own_rows=self.layout.aside is not None,
+            search_delta=choice.delta,
+            model_metric=final.metric,
+        )
+        seconds = time.perf_counter() - started
+        results = assemble(
+            self.layout,
+            self.plan,
+            self.ledger,
+            search=search,
+            choice=choice,
+            confirmation=confirmation,
+            seconds=seconds,
+        )
+        return Findings(results=results, model=final.model)
+
+    def _make(self, recipe: Recipe, split: Split, key: int) -> Run:
+        return Run(
+            recipe=recipe,
+            model=parse_model(self.plan.model),
+            data=self.layout.table,
+            split=split,
+            key=key,
+            metric=self.plan.metric,
+        )
+
+    def _search_jobs(self, arm: str, recipe: Recipe, pair: int) -> Job:
+        key = search_key(self.plan.seed, pair)
+        return Job(arm, pair, self._make(recipe, self.layout.search_split(key), key))
+
+    def _search(self) -> Search:
+        """Train the baseline and every arm on the same pairs, and judge the family."""
+        recipe = self.plan.recipe
+        recipes = [(BASELINE, recipe)] + [(arm.name, arm.recipe(recipe)) for arm in self.plan.arms]
+        # Pair by pair, so that a worker prepares the rows of a split once for all arms.
+        jobs = [self._search_jobs(name, one, pair) for pair in range(self.plan.pairs) for name, one in recipes]
+        self.ledger.execute("search", jobs)
+        baseline = self.ledger.of("search", BASELINE)
+        self._check_baseline(baseline)
+        split = jobs[0].run.split
+        mean = float(metrics(baseline).mean())
+        effect = self.plan.smallest_effect or smallest_effect(self.plan.metric, mean, len(split.validation))
+        stopping = next((arm for arm in self.plan.arms if arm.technique == "early_stopping"), None)
+        return Search(
+            baseline=judge_baseline(baseline, self.ledger.of("search", stopping.name) if stopping else None),
+            techniques=judge_arms(
+                self.plan.arms,
+                baseline,
+                [self.ledger.of("search", arm.name) for arm in self.plan.arms],
+                higher_is_better=METRICS[self.plan.metric].higher_is_better,
+                smallest_effect=effect,
+                n_train=len(split.train),
+                n_validation=len(split.validation),
+            ),
+            smallest_effect=effect,
+        )
+
+    def _check_baseline(self, baseline: Sequence[RunResult]) -> None:
+        diverged = sum(result.status == "diverged" for result in baseline)
+        if diverged == len(baseline):
+            raise EngineError(
+                f"the baseline diverged in all {diverged} pairs (its loss was not finite): there is nothing to compare "
+                f"with; lower --lr (now {self.plan.recipe.lr:g}) or give another --baseline"
+            )
+        if diverged:
+            self.watch.note(
+                f"the baseline diverged in {diverged} of {len(baseline)} pairs, which count as constant guesses"
+            )
+
+    def _combine(self, search: Search) -> Choice:
+        """Add helpful arms one by one, best first, as long as the mean over the search's pairs rises."""
+        arms = {arm.name: arm for arm in self.plan.arms}
+        helpful = sorted((t for t in search.techniques if t.verdict == "helps"), key=lambda t: -t.delta)
+        baseline = self.plan.recipe
+        if not helpful:
+            return Choice(recipe=baseline)
+        sign = 1.0 if METRICS[self.plan.metric].higher_is_better else -1.0
+        best = Choice(recipe=arms[helpful[0].arm].recipe(baseline), arms=(helpful[0].arm,), delta=helpful[0].delta)
+        tried = 0
+        for record in helpful[1:]:
+            candidate = self._joined(best, arms[record.arm])
+            if candidate is None or tried == self.plan.combinations:
+                continue
+            tried += 1
+            name = " + ".join((*best.arms, record.arm))
+            jobs = [self._search_jobs(name, candidate, pair) for pair in range(self.plan.pairs)]
+            found = metrics(self.ledger.execute("combine", jobs))
+            delta = float((sign * (found - metrics(self.ledger.of("search", BASELINE)))).mean())
+            if delta > best.delta:
+                best = Choice(recipe=candidate, arms=(*best.arms, record.arm), delta=delta)
+            self.watch.note(f"{name}: {'kept' if best.recipe == candidate else 'no better than without'}")
+        return best
+
+    def _joined(self, choice: Choice, arm: Arm) -> Recipe | None:
+        """Return the recipe with the arm added, None if it sets what an arm of the choice has set."""
+        taken = {key for other in self.plan.arms if other.name in choice.arms for key in other.setting}
+        return None if taken & set(arm.setting) else combine(choice.recipe, arm)
+
+    def _confirmation_runs(self, recipe: Recipe) -> list[tuple[Run, Run]]:
+        pairs = []
+        for pair in range(self.plan.confirmation_pairs):
+            key = confirmation_key(self.plan.seed, pair)
+            split = self.layout.confirmation_split(key)
+            pairs.append((self._make(self.plan.recipe, split, key), self._make(recipe, split, key)))
+        return pairs
+
+    def _train_confirmation(self, pairs: Sequence[tuple[Run, Run]]) -> list[tuple[RunResult, RunResult]]:
+        same = pairs[0][0].recipe == pairs[0][1].recipe
+        jobs = [Job(BASELINE, i, base) for i, (base, _) in enumerate(pairs)]
+        if not same:
+            jobs = [job for i, (_, run) in enumerate(pairs) for job in (jobs[i], Job(RECIPE, i, run))]
+        self.ledger.execute("confirm", jobs, keep=("outputs",))
+        baseline = self.ledger.of("confirm", BASELINE)
+        recipe = baseline if same else self.ledger.of("confirm", RECIPE)
+        return list(zip(baseline, recipe, strict=True))
+
+    def _final(self, recipe: Recipe, confirmed: Sequence[RunResult]) -> Final:
+        """Train the recipe on all rows but the test part, for the median returned epoch of the confirmation."""
+        epochs = round(statistics.median(result.epoch for result in confirmed))
+        settled = recipe.replace(early_stopping=None, epochs=epochs) if recipe.early_stopping else recipe
+        run = self._make(settled, self.layout.final_split(), final_key(self.plan.seed))
+        [result] = self.ledger.execute("final", [Job(RECIPE, 0, run)], keep=("outputs", "weights"))
+        if result.status == "diverged":
+            raise EngineError(
+                f"the final training diverged: {result.message}; the search is kept in the study's folder"
+            )
+        if result.outputs is None or result.weights is None:
+            raise EngineError("the final training returned no network")
+        metric = part_metric(run, result.outputs["test"], "test")(np.arange(len(run.split.test)))
+        return Final(model=SavedModel.of(run, [result.weights]), metric=metric)

@@ -1,0 +1,96 @@
+"""The plan of a study: fixed, stored before the first run, and followed whatever happens afterwards."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from regimen.records import Fresh
+from regimen.run import Recipe, recipe_from_dict, recipe_to_dict
+
+BASELINE = "baseline"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """One technique at one setting.
+
+    Attributes:
+        name: Unique within the study.
+        technique: Name in the catalogue.
+        setting: Changes to the baseline recipe.
+        strength: The setting as one number, None where it has none.
+    """
+
+    name: str
+    technique: str
+    setting: dict[str, Any]
+    strength: float | None = None
+
+    def recipe(self, baseline: Recipe) -> Recipe:
+        """Return the baseline with the arm's changes."""
+        return recipe_from_dict(self.setting, base=baseline)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Everything a study will do, decided before its first run.
+
+    Attributes:
+        data: Name of the table.
+        digest: SHA-256 of the table's content; a resumed study must find the same.
+        model: Name of the model.
+        baseline: Baseline recipe, as plain values.
+        arms: The family of hypotheses: every arm that is tested.
+        pairs: Pairs of the search.
+        confirmation_pairs: Pairs of the confirmation.
+        combinations: Combinations of helpful arms that are tried at most.
+        metric: Name of the metric.
+        smallest_effect: In units of the metric; None is the default rule.
+        fresh: Whether the confirmation has `rows` of its own, or only `seeds`.
+        seed: Of all keys and splits.
+        engine: Which engine trains.
+        budget: As the user wrote it, empty for none.
+        notes: Decisions, in words: arms left out and why.
+        command: Command line to repeat the study, where there is one.
+    """
+
+    data: str
+    digest: str
+    model: str
+    baseline: dict[str, Any]
+    arms: tuple[Arm, ...]
+    pairs: int
+    confirmation_pairs: int
+    combinations: int
+    metric: str
+    smallest_effect: float | None
+    fresh: Fresh
+    seed: int
+    engine: str
+    budget: str = ""
+    notes: tuple[str, ...] = ()
+    command: str = ""
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        """Return the baseline recipe."""
+        return recipe_from_dict(self.baseline)
+
+    @property
+    def runs(self) -> int:
+        """Return the largest number of runs that the plan can take."""
+        search = (1 + len(self.arms)) * self.pairs
+        return search + self.combinations * self.pairs + 2 * self.confirmation_pairs + 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        plain: dict[str, Any] = msgspec.to_builtins(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Plan":
+        """Return the plan that `to_dict` wrote."""
+        return msgspec.convert(values, type=cls)

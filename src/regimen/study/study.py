@@ -1,0 +1,87 @@
+"""The study: baseline, every technique alone on shared pairs, a combination of what helps, and its confirmation."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from regimen.data import Table
+from regimen.engine import Trainer
+from regimen.errors import StoreError
+from regimen.store import Store
+from regimen.study.layout import Layout
+from regimen.study.ledger import Ledger, Trains, Watch
+from regimen.study.options import StudyOptions
+from regimen.study.phases import Findings, Phases
+from regimen.study.plan import Plan
+from regimen.study.planning import make_plan
+
+
+@dataclass(kw_only=True)
+class Study:
+    """Which regularization does a network need on a table, how strong, and how sure is that?
+
+    Attributes:
+        data: The table.
+        options: What is asked.
+        watch: Is told of the progress.
+        trainer: Trains the runs; None starts one for the duration of the study.
+
+    Example:
+        >>> from regimen.data import load
+        >>> options = StudyOptions(techniques="label_smoothing", pairs=2, epochs=1, processes=1)
+        >>> Study(data=load("iris"), options=options).run().results.design.pilot
+        True
+    """
+
+    data: Table
+    options: StudyOptions = field(default_factory=StudyOptions)
+    watch: Watch = field(default_factory=Watch)
+    trainer: Trains | None = None
+
+    def run(self, directory: Path | None = None, *, resume: bool = False, command: str = "") -> Findings:
+        """Do the study and return what it found.
+
+        Args:
+            directory: Existing folder for the store; None keeps everything in memory.
+            resume: Go on with the study in `directory`, by its stored plan.
+            command: Command line, for the record.
+
+        Raises:
+            StoreError: The folder holds a study (without `resume`), none (with it), or one of other data.
+            OptionError: The options do not fit the data.
+            EngineError: The baseline diverged, or a worker process died.
+        """
+        started = time.perf_counter()
+        layout = Layout.of(self.data)
+        store = None if directory is None else Store(directory, create=not resume)
+        own = None
+        try:
+            trainer = self.trainer
+            if trainer is None:
+                trainer = own = Trainer([self.data], engine=self.options.engine, processes=self.options.processes)
+            plan = self._stored_plan(store)
+            if plan is None:
+                processes = own.processes if own else 1
+                plan = make_plan(layout, self.options, trainer, processes=processes, started=started, command=command)
+                if store is not None:
+                    store.save_plan(plan.to_dict())
+            self.watch.planned(plan.runs)
+            ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=self.watch)
+            return Phases(layout=layout, plan=plan, ledger=ledger, watch=self.watch).findings(started)
+        finally:
+            if own is not None:
+                own.close()
+            if store is not None:
+                store.close()
+
+    def _stored_plan(self, store: Store | None) -> Plan | None:
+        stored = store.plan() if store else None
+        if stored is None:
+            return None
+        plan = Plan.from_dict(stored)
+        if plan.digest != self.data.digest:
+            raise StoreError(
+                f"the stored study is about {plan.data} with other content than now: it can not go on; "
+                "start a new one, without --resume"
+            )
+        return plan
