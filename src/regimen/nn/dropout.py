@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,17 @@ from regimen.streams import check_key
 
 # Masks drawn ahead are kept as float32; 2^22 elements are 16 MB, which amortises the drawing at any batch size.
 MAX_AHEAD = 1 << 22
+
+
+class _Block(NamedTuple):
+    """Masks `[steps, rows, features]` of one call from step `first` on, and all else that they depend on."""
+
+    drawn_for: tuple[int, float, int, int, torch.dtype]
+    first: int
+    masks: Tensor
+
+    def holds(self, step: int, rows: int) -> bool:
+        return self.first <= step < self.first + len(self.masks) and rows <= self.masks.shape[1]
 
 
 class Dropout(nn.Module):
@@ -31,7 +43,8 @@ class Dropout(nn.Module):
         OptionError: `p` or `seed` is out of range; a seeded layer is used in training outside `step`.
 
     Shape:
-        Input `[rows, features…]`, output the same.
+        Input `[rows, features…]`, output the same. One dimension counts as one row; four and five are images and
+        volumes `[rows, channels, …]`, whose features are numbered channels last.
 
     Example:
         >>> layer = Dropout(0.5, seed=1)
@@ -57,7 +70,7 @@ class Dropout(nn.Module):
         self._step: int | None = None
         self._ahead = 1
         self._calls = 0
-        self._blocks: dict[int, tuple[int, Tensor]] = {}
+        self._blocks: dict[int, _Block] = {}
 
     def extra_repr(self) -> str:
         """Return the arguments as torch.nn prints them."""
@@ -68,13 +81,15 @@ class Dropout(nn.Module):
         if not self.training or self.p == 0.0 or input.numel() == 0:
             return input
         rows, features = (1, input.numel()) if input.dim() < 2 else (input.shape[0], input[0].numel())
+        # Half types are multiplied in float32 and rounded once.
+        dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
         if self.seed is None:
             key = int(torch.randint(-(1 << 63), (1 << 63) - 1, ()).item()) & ((1 << 64) - 1)
-            mask = dropout_mask(key, self.p, rows=rows, features=features, step=0, dtype=input.dtype)[0]
+            mask = dropout_mask(key, self.p, rows=rows, features=features, step=0, dtype=dtype)[0]
         else:
-            mask = self._mask(self.seed, rows, features, input.dtype)
-        mask = mask.reshape(input.shape).to(input.device)
-        return input.mul_(mask) if self.inplace else input * mask
+            mask = self._mask(self.seed, rows, features, dtype)
+        mask = _like(mask, input.shape).to(input.device)
+        return input.mul_(mask) if self.inplace else (input * mask).to(input.dtype)
 
     def _mask(self, seed: int, rows: int, features: int, dtype: torch.dtype) -> Tensor:
         if self._step is None:
@@ -82,16 +97,23 @@ class Dropout(nn.Module):
                 "Dropout with a seed needs the step in training: wrap the forward in `with step(model, n):`"
             )
         call, self._calls = self._calls, self._calls + 1
-        first, block = self._blocks.get(call, (0, torch.empty(0, 0, 0)))
-        fits = block.shape[1] >= rows and block.shape[2] == features and block.dtype == dtype
-        if not (fits and first <= self._step < first + len(block)):
+        block = self._blocks.get(call)
+        drawn_for = (seed, self.p, self.site, features, dtype)
+        if block is None or block.drawn_for != drawn_for or not block.holds(self._step, rows):
             steps = max(1, min(self._ahead, MAX_AHEAD // (rows * features)))
-            first, block = self._step, dropout_mask(
+            masks = dropout_mask(
                 seed, self.p, rows=rows, features=features, step=self._step, steps=steps, site=self.site, call=call,
                 dtype=dtype,
             )  # fmt: skip
-            self._blocks[call] = (first, block)
-        return block[self._step - first, :rows]
+            block = self._blocks[call] = _Block(drawn_for, self._step, masks)
+        return block.masks[self._step - block.first, :rows]
+
+
+def _like(mask: Tensor, shape: torch.Size) -> Tensor:
+    """Give the mask `[rows, features]` of a flattened input that input's shape; images count channels last."""
+    if len(shape) in (4, 5):
+        return mask.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+    return mask.reshape(shape)
 
 
 @contextmanager
