@@ -123,8 +123,13 @@ class _Training:
             if watch is not None and watch.done(epoch) and epoch < self.recipe.epochs:
                 status = "stopped"
                 break
-        chosen = {name: values[self.returned_epoch - 1] for name, values in self.curves.items()}
-        return self._record(status, **chosen)
+        chosen = self.returned_epoch - 1
+        return self._record(
+            status,
+            metric=self.curves["metric"][chosen],
+            train_loss=self.curves["train_loss"][chosen],
+            validation_loss=self.curves["validation_loss"][chosen],
+        )
 
     def _train_epoch(self, epoch: int) -> None:
         self.network.train()
@@ -200,7 +205,7 @@ class _Training:
         return losses
 
     def _forward(self, x: Tensor) -> Tensor:
-        parts = [self.network(chunk) for chunk in x.split(EVALUATION_ROWS)]
+        parts = [self.network(chunk) for chunk in torch.split(x, EVALUATION_ROWS)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _metric(self, outputs: Tensor) -> float:

@@ -107,15 +107,19 @@ class Trainer:
                 self._pool = WorkerPool(self._tables, self.processes)
             yield from self._pool.train(runs, keep)
 
+    def close(self) -> None:
+        """Let the worker processes go."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._pool is not None:
-            self._pool.close()
-            self._pool = None
+        self.close()
 
 
 def train(

@@ -107,7 +107,7 @@ def parse_model(text: str) -> MLP:
     hidden = () if widths == "linear" else tuple(_width(part, text) for part in widths.split("x"))
     if activation and activation not in ACTIVATIONS:
         raise OptionError(f"--model: no such activation {activation!r}{nearest(activation, ACTIVATIONS)}")
-    return MLP(hidden=hidden, activation=activation or "relu")  # type: ignore[arg-type]
+    return MLP(hidden=hidden, activation=activation or "relu")
 
 
 def _width(part: str, text: str) -> int:

@@ -13,7 +13,7 @@ from regimen.run.recipe import Recipe
 from regimen.techniques import AVERAGINGS, OPTIMIZERS, SCHEDULES, EarlyStopping
 
 # Tables with a `name` key, which chooses the class that the other keys belong to.
-NAMED = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": AVERAGINGS}
+NAMED: Mapping[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": AVERAGINGS}
 ALWAYS_WRITTEN = ("optimizer", "lr", "epochs", "batch_size")
 
 
@@ -72,7 +72,7 @@ def recipe_from_dict(values: Mapping[str, Any], *, base: Recipe | None = None) -
 
 
 def _named(key: str, value: Any) -> Any:
-    kinds: Mapping[str, type] = NAMED[key]
+    kinds = NAMED[key]
     if value is None:
         return None
     if isinstance(value, str):

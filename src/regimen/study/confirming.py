@@ -1,4 +1,4 @@
-"""Recipe against baseline where the search never looked: fresh pairs, fresh rows if there are any, and the test part."""
+"""Recipe against baseline where the search never looked: fresh pairs, fresh rows if any, and the test part."""
 
 import math
 from collections.abc import Callable, Sequence

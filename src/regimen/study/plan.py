@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from regimen.records import Fresh
-from regimen.run import Recipe, recipe_from_dict, recipe_to_dict
+from regimen.run import Recipe, recipe_from_dict
 
 BASELINE = "baseline"
 

@@ -8,10 +8,11 @@ from regimen.data import Table
 from regimen.engine import Trainer
 from regimen.errors import StoreError
 from regimen.store import Store
+from regimen.study.findings import Findings
 from regimen.study.layout import Layout
 from regimen.study.ledger import Ledger, Trains, Watch
 from regimen.study.options import StudyOptions
-from regimen.study.phases import Findings, Phases
+from regimen.study.phases import Phases
 from regimen.study.plan import Plan
 from regimen.study.planning import make_plan
 

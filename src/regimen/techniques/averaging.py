@@ -85,7 +85,7 @@ class Average:
         self.averaging = averaging
         self.steps_per_epoch = steps_per_epoch
         self.total = total
-        self.live = list(module.parameters())
+        self.live: list[Tensor] = list(module.parameters())
         self.mean: list[Tensor] | None = None
 
     @torch.no_grad()

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+import msgspec
+
 from regimen.errors import OptionError, nearest
 from regimen.records import Task
 
@@ -41,10 +43,7 @@ class Technique:
 
 def _read_catalogue() -> dict[str, Technique]:
     tables = tomllib.loads(files(__package__).joinpath("catalogue.toml").read_text(encoding="utf-8"))
-    return {
-        name: Technique(name=name, **{key: tuple(v) if isinstance(v, list) else v for key, v in table.items()})
-        for name, table in tables.items()
-    }
+    return {name: msgspec.convert({"name": name, **table}, type=Technique) for name, table in tables.items()}
 
 
 CATALOGUE: dict[str, Technique] = _read_catalogue()

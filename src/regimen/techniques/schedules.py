@@ -156,7 +156,7 @@ def _cosine(start: float, end: float, share: Rates) -> Rates:
     return end + (start - end) / 2.0 * (1.0 + np.cos(math.pi * share))
 
 
-def _per_epoch(factors: Rates, steps_per_epoch: int) -> Rates:
+def _per_epoch(factors: npt.ArrayLike, steps_per_epoch: int) -> Rates:
     return np.repeat(np.asarray(factors, dtype=np.float64), steps_per_epoch)
 
 
