@@ -145,10 +145,12 @@ class OneCycleLR(Schedule):
         """Return the rise and fall over all steps; a run of one step takes the first rate."""
         total = epochs * steps_per_epoch
         first, last = 1.0 / self.div_factor, 1.0 / (self.div_factor * self.final_div_factor)
+        if total == 1:
+            return np.array([first])
         peak = self.pct_start * total - 1.0
         t = np.arange(total, dtype=np.float64)
         rise = _cosine(first, 1.0, t / peak) if peak > 0 else np.ones(total)
-        fall = _cosine(1.0, last, (t - peak) / max(total - 1.0 - peak, 1.0))
+        fall = _cosine(1.0, last, (t - peak) / (total - 1.0 - peak))
         return np.where(t <= peak, rise, fall)
 
 
