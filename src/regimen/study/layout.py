@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regimen import streams
-from regimen.data import Split, Table, hold_out, pair_split, set_aside
+from regimen.data import Split, Table, hold_out, near_duplicates, pair_split, set_aside
 from regimen.records import Fresh
 
 Rows = npt.NDArray[np.int64]
@@ -20,39 +20,43 @@ class Layout:
 
     Attributes:
         table: The table.
+        development: All rows but those of the test part.
         test: Rows that are touched once, at the end.
         search: Rows of the search.
         aside: Rows that only the confirmation sees, or None where the table is too small to spare any.
+        notes: What a reader of the results should know about the parts.
     """
 
     table: Table
+    development: Rows
     test: Rows
     search: Rows
     aside: Rows | None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: Table) -> "Layout":
         """Return the layout of a table."""
         parts = hold_out(table)
         search, aside = set_aside(table, parts.development)
-        return cls(table=table, test=parts.test, search=search, aside=aside)
+        twins = near_duplicates(table, parts)
+        note = f"{twins} of {len(parts.test)} test rows also occur among the other rows (equal after rounding)"
+        return cls(
+            table=table,
+            development=parts.development,
+            test=parts.test,
+            search=search,
+            aside=aside,
+            notes=(note,) if twins else (),
+        )
 
     @property
     def fresh(self) -> Fresh:
         """Return what the confirmation has of its own."""
         return "seeds" if self.aside is None else "rows"
 
-    @property
-    def development(self) -> Rows:
-        """Return all rows but those of the test part."""
-        given = self.table.validation_rows
-        parts = [self.search, *([] if self.aside is None else [self.aside]), *([] if given is None else [given])]
-        return np.sort(np.concatenate(parts))
-
     def search_split(self, key: int) -> Split:
         """Return the split of one pair of the search: given validation rows if there are any, else drawn by the key."""
-        if self.table.validation_rows is not None:
-            return Split(train=self.search, validation=self.table.validation_rows, test=NO_ROWS)
         return pair_split(self.table, self.search, key)
 
     def confirmation_split(self, key: int) -> Split:
