@@ -1,6 +1,7 @@
 """Checks of numbers against the range that a definition allows, with one form of message for all of them."""
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import Any
 
@@ -42,7 +43,9 @@ def require_number(
     expected = f"{name}: expected {kind} in {left}{low:g}, {high:g}{right}"
     if isinstance(value, bool) or not isinstance(value, int if integer else (int, float)):
         raise RecipeError(f"{expected}, got {value!r}")
-    outside = not math.isfinite(value) or value < low or value > high
+    # Also refuses whole numbers that no float holds, and NaN, which no comparison does.
+    finite = -sys.float_info.max <= value <= sys.float_info.max
+    outside = not finite or value < low or value > high
     if outside or (low_open and value == low) or (high_open and value == high):
         raise RecipeError(f"{expected}, got {value!r}")
 

@@ -93,8 +93,9 @@ class Recipe:
         require_number("batch_size", self.batch_size, low=1, high=1 << 31, integer=True)
         # One rate and a list of one mean the same; a tuple of zeros means none. One form keeps equal recipes equal.
         rates = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,)
-        for rate in (*rates, self.input_dropout):
+        for rate in rates:
             require_number("dropout", rate, low=0, high=1, high_open=True)
+        require_number("input_dropout", self.input_dropout, low=0, high=1, high_open=True)
         object.__setattr__(self, "dropout", tuple(map(float, rates)) if any(rates) else ())
         for name in ("weight_decay", "decoupled_weight_decay", "l1", "mixup", "input_noise"):
             require_number(name, getattr(self, name), low=0)
@@ -108,6 +109,10 @@ class Recipe:
         require_choice("l1_step", self.l1_step, ("subgradient", "proximal"))
         require_choice("input_scaling", self.input_scaling, ("standard", "minmax", "robust", "none"))
         require_choice("class_weights", self.class_weights, ("none", "balanced"))
+        if self.normalization == "batch" and self.batch_size < 2:
+            raise RecipeError(
+                "batch_size: batch normalization needs batches of at least 2 rows, got 1; set normalization layer"
+            )
         if isinstance(self.optimizer, AdamW) and self.weight_decay:
             raise RecipeError(
                 "weight_decay: the decay of AdamW is decoupled; set decoupled_weight_decay, or optimizer adam for L2"

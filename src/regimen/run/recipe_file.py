@@ -81,7 +81,7 @@ def _named(key: str, value: Any) -> Any:
         first = next(iter(kinds))
         raise RecipeError(f'{key}: expected a table with a name, such as {{name = "{first}"}}, got {value!r}')
     name = value["name"]
-    if name not in kinds:
+    if not isinstance(name, str) or name not in kinds:
         raise RecipeError(f"{key}.name: no such {key} {name!r}{nearest(str(name), kinds)}")
     return _construct(key, kinds[name], {k: v for k, v in value.items() if k != "name"})
 

@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from torch import nn
 
@@ -66,7 +67,7 @@ class Run:
         """SHA-256 of the canonical JSON of all fields and the numerics version, as hex."""
         described = {
             "numerics": NUMERICS,
-            "recipe": recipe_to_dict(self.recipe),
+            "recipe": _canonical(recipe_to_dict(self.recipe)),
             "model": self.model.name,
             "data": self.data.digest,
             "split": self.split.digest,
@@ -75,3 +76,12 @@ class Run:
         }
         text = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    """Write every number as a float without negative zero: recipes with lr = 1 and lr = 1.0 are equal."""
+    if isinstance(value, dict):
+        return {key: _canonical(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_canonical(part) for part in value]
+    return float(value) + 0.0 if isinstance(value, int | float) and not isinstance(value, bool) else value
