@@ -1,0 +1,146 @@
+"""A run's identity: another for whatever changes the result, the same in every process and for equal descriptions."""
+
+import dataclasses
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from regimen.errors import OptionError
+from regimen.models import MLP
+from regimen.run import Recipe, Run
+from regimen.techniques import EMA, SGD, CosineLR, EarlyStopping, OneCycleLR
+
+# A run asks its table and split for their digests only.
+TABLE: Any = SimpleNamespace(digest="a1" * 32)
+SPLIT: Any = SimpleNamespace(digest="b2" * 32)
+
+OTHER_VALUES: dict[str, Any] = {
+    "optimizer": SGD(),
+    "lr": 2e-3,
+    "schedule": CosineLR(),
+    "epochs": 41,
+    "batch_size": 33,
+    "dropout": (0.5,),
+    "input_dropout": 0.1,
+    "normalization": "layer",
+    "initialization": "he_normal",
+    "initialization_std": 0.03,
+    "weight_decay": 1e-4,
+    "decoupled_weight_decay": 1e-4,
+    "decay_bias_and_norm": True,
+    "l1": 1e-4,
+    "l1_step": "proximal",
+    "max_norm": 3.0,
+    "input_scaling": "minmax",
+    "label_smoothing": 0.1,
+    "mixup": 0.2,
+    "input_noise": 0.1,
+    "clip_norm": 1.0,
+    "class_weights": "balanced",
+    "averaging": EMA(),
+    "early_stopping": EarlyStopping(),
+}
+
+
+def run_of(recipe: Recipe | None = None, **changes: Any) -> Run:
+    fields = {"model": MLP(), "data": TABLE, "split": SPLIT, "key": 5, "metric": "accuracy"} | changes
+    return Run(recipe=recipe or Recipe(), **fields)
+
+
+def test_the_identity_is_frozen() -> None:
+    """Another value means that nothing stored so far is found again: raise NUMERICS instead, or know why."""
+    assert run_of().identity == "e02dae4324390136df7811522de9bc0f82fdf239002f8f719467014b1d5a1290"
+    recipe = Recipe(
+        dropout=(0.1, 0.2), schedule=OneCycleLR(), optimizer=SGD(momentum=0.9), early_stopping=EarlyStopping()
+    )
+    assert (
+        run_of(recipe, key=(1 << 64) - 1).identity == "a857f9699aa10bc5e6f546c63107ba611c7706a6e31036d3ef17801aac93d9d7"
+    )
+
+
+def test_every_field_of_a_recipe_has_another_value_in_this_file() -> None:
+    assert set(OTHER_VALUES) == {field.name for field in dataclasses.fields(Recipe)}
+
+
+@pytest.mark.parametrize("field", OTHER_VALUES)
+def test_another_value_of_any_field_of_the_recipe_is_another_run(field: str) -> None:
+    assert run_of(Recipe(**{field: OTHER_VALUES[field]})).identity != run_of().identity
+
+
+@pytest.mark.parametrize(
+    "recipe", [Recipe(optimizer=SGD(momentum=0.9)), Recipe(schedule=CosineLR(end=0.1))], ids=["optimizer", "schedule"]
+)
+def test_another_parameter_of_optimizer_or_schedule_is_another_run(recipe: Recipe) -> None:
+    plain = recipe.replace(optimizer=type(recipe.optimizer)(), schedule=recipe.schedule and CosineLR())
+    assert run_of(recipe).identity != run_of(plain).identity
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"model": MLP(hidden=(128,))},
+        {"model": MLP(activation="tanh")},
+        {"data": SimpleNamespace(digest="c3" * 32)},
+        {"split": SimpleNamespace(digest="c3" * 32)},
+        {"key": 6},
+        {"metric": "log_loss"},
+    ],
+    ids=str,
+)
+def test_another_model_table_split_key_or_metric_is_another_run(changes: dict[str, Any]) -> None:
+    assert run_of(**changes).identity != run_of().identity
+
+
+def test_a_new_numerics_version_makes_every_run_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = run_of().identity
+    monkeypatch.setattr("regimen.run.run.NUMERICS", 10**6)
+    assert run_of().identity != before
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (Recipe(lr=1), Recipe(lr=1.0)),
+        (Recipe(max_norm=2), Recipe(max_norm=2.0)),
+        (Recipe(dropout=0.5), Recipe(dropout=(0.5,))),
+        (Recipe(optimizer=SGD(momentum=0)), Recipe(optimizer=SGD(momentum=-0.0))),
+        (Recipe(averaging=EMA(decay=0)), Recipe(averaging=EMA(decay=0.0))),
+    ],
+    ids=["whole rate", "whole norm", "rates", "negative zero", "nested"],
+)
+def test_equal_recipes_are_the_same_run(one: Recipe, other: Recipe) -> None:
+    assert one == other
+    assert run_of(one).identity == run_of(other).identity
+
+
+@pytest.mark.parametrize("key", [-1, 1 << 64, 0.5, None])
+def test_an_impossible_key_is_refused(key: object) -> None:
+    with pytest.raises(OptionError, match="key: expected a whole number from 0"):
+        run_of(key=key)
+
+
+def test_rates_that_do_not_fit_the_model_are_refused_when_the_run_is_described() -> None:
+    with pytest.raises(OptionError, match="dropout: expected one rate or 2"):
+        run_of(Recipe(dropout=(0.1, 0.2, 0.3)))
+
+
+def test_a_run_is_frozen_and_hashes_by_its_fields() -> None:
+    table, split = "table", "split"  # anything hashable
+    runs = [run_of(data=table, split=split, key=key) for key in (5, 5, 6)]
+    assert len(set(runs)) == 2
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        runs[0].key = 7  # type: ignore[misc]
+
+
+def test_the_network_of_a_run_is_a_function_of_its_key() -> None:
+    recipe = Recipe(normalization="batch", dropout=0.5, initialization="he_normal")
+    first, again, other = (run_of(recipe, key=key).network(4, 3) for key in (5, 5, 6))
+    for name, value in first.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name])
+    assert not torch.equal(first[0].weight, other[0].weight)
+    # Dropout and normalization change no initial weight.
+    plain = run_of(Recipe(initialization="he_normal")).network(4, 3)
+    assert torch.equal(plain[0].weight, first[0].weight)
+    assert torch.equal(plain[-1].weight, first[-1].weight)
