@@ -48,7 +48,7 @@ def batches(rows: int, batch_size: int) -> list[slice]:
         [slice(0, 3, None), slice(3, 7, None)]
     """
     starts = list(range(0, rows, batch_size))
-    if len(starts) > 1 and rows - starts[-1] == 1:
+    if batch_size > 1 and len(starts) > 1 and rows - starts[-1] == 1:
         starts.pop()
     ends = [*starts[1:], rows]
     return [slice(a, b) for a, b in zip(starts, ends, strict=True)]
