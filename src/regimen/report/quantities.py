@@ -1,0 +1,207 @@
+"""Numbers and names as a reader wants them: units, signs, few digits, and a dash where a value is missing."""
+
+import math
+import unicodedata
+from dataclasses import dataclass
+
+from regimen.records import Interval, Results
+
+MISSING = "–"
+MINUS = "\N{MINUS SIGN}"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_REVERSING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
+# Written out because these are what people say; every other metric prints under its scikit-learn name.
+METRIC_NAMES = {
+    "balanced_accuracy": "balanced accuracy",
+    "f1_macro": "macro F1",
+    "roc_auc": "ROC AUC",
+    "log_loss": "log loss",
+    "rmse": "RMSE",
+    "mae": "MAE",
+    "r2": "R²",
+}
+
+
+def clean(text: object) -> str:
+    """Return `text` without characters that could break a page or a terminal.
+
+    Control characters (escape sequences for a terminal among them), lone surrogates of undecodable file names and
+    the marks that reverse the direction of the text after them become U+FFFD; tabs and line breaks stay.
+
+    Example:
+        >>> clean("red" + chr(27) + "[31m")
+        'red�[31m'
+    """
+    written = str(text)
+    if written.isascii() and written.isprintable():
+        return written
+    return "".join(_REPLACEMENT if _harmful(letter) else letter for letter in written)
+
+
+def _harmful(letter: str) -> bool:
+    if unicodedata.category(letter) in ("Cc", "Cs"):
+        return letter not in "\t\n"
+    return unicodedata.bidirectional(letter) in _REVERSING
+
+
+def finite(value: float | None) -> float | None:
+    """Return `value` if it is a finite number, else None: a diverged arm has neither mean nor effect.
+
+    Example:
+        >>> finite(float("nan")) is None, finite(0.5)
+        (True, 0.5)
+    """
+    return value if value is not None and math.isfinite(value) else None
+
+
+def finite_interval(interval: Interval | None) -> Interval | None:
+    """Return `interval` if both of its ends are finite numbers, else None.
+
+    Example:
+        >>> finite_interval((0.1, float("inf"))) is None
+        True
+    """
+    if interval is None or finite(interval[0]) is None or finite(interval[1]) is None:
+        return None
+    return interval
+
+
+def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
+    """Return `value` with so many decimals; never "-0.0", and a plus sign on request.
+
+    Example:
+        >>> fixed(-0.01, 1), fixed(1.26, 1, sign=True)
+        ('0.0', '+1.3')
+    """
+    rounded = round(value, decimals)
+    written = f"{0.0 if rounded == 0 else rounded:,.{decimals}f}"
+    return "+" + written if sign and rounded > 0 else written
+
+
+def probability(p: float | None) -> str:
+    """Return a p-value with three decimals, or `<0.001`.
+
+    Example:
+        >>> probability(0.0421), probability(0.0)
+        ('0.042', '<0.001')
+    """
+    known = finite(p)
+    if known is None:
+        return MISSING
+    return "<0.001" if known < 0.0005 else f"{known:.3f}"
+
+
+def loss(value: float | None) -> str:
+    """Return a loss with three significant digits.
+
+    Example:
+        >>> loss(0.31264), loss(0.0000123), loss(None)
+        ('0.313', '1.23e-05', '–')
+    """
+    known = finite(value)
+    return MISSING if known is None else f"{known:.3g}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a person says them.
+
+    Example:
+        >>> duration(0.42), duration(93), duration(7260)
+        ('0.4 s', '1 min 33 s', '2 h 1 min')
+    """
+    known = finite(seconds)
+    if known is None:
+        return MISSING
+    if known < 59.5:
+        return f"{known:.1f} s" if known < 9.95 else f"{known:.0f} s"
+    minutes, rest = divmod(round(known), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """Return the count with its noun; `many` is the irregular plural.
+
+    Example:
+        >>> plural(1, "pair"), plural(12345, "run"), plural(2, "class", "classes")
+        ('1 pair', '12,345 runs', '2 classes')
+    """
+    return f"{count:,} {noun if count == 1 else many or noun + 's'}"
+
+
+def shortened(text: str, letters: int) -> str:
+    """Return at most so many letters of `text`, the last an ellipsis if some are left out.
+
+    Example:
+        >>> shortened("systolic blood pressure", 10)
+        'systolic…'
+    """
+    return text if len(text) <= letters else text[: letters - 1].rstrip() + "…"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MetricFormat:
+    """How this study's metric prints.
+
+    Attributes:
+        name: The metric in words.
+        factor: Multiplies every value before it prints; 100 for values of 0..1.
+        decimals: Decimals of levels and effects.
+        level_unit: Follows a level of the metric; may be empty.
+        effect_unit: Follows an effect in a sentence; may be empty.
+        higher_is_better: The metric's own direction.
+        minus: The sign of negative numbers: a hyphen for terminals, `MINUS` for a page.
+    """
+
+    name: str
+    factor: float
+    decimals: int
+    level_unit: str
+    effect_unit: str
+    higher_is_better: bool
+    minus: str = "-"
+
+    @classmethod
+    def of(cls, results: Results, *, minus: str = "-") -> "MetricFormat":
+        """Return the format of the study's metric; decimals follow from the smallest effect of interest."""
+        design = results.design
+        points = design.metric_unit == "points"
+        smallest = finite(design.smallest_effect) or 0.0
+        # The smallest effect of interest shows two digits (points: one decimal), so no verdict hides in the rounding.
+        digits = 1 - math.floor(math.log10(smallest * (100 if points else 1))) if smallest > 0 else 2
+        effect_unit = "points" if points else "nats" if design.metric == "log_loss" else ""
+        if design.metric_unit == "target":
+            target = shortened(clean(results.data.target), 24)
+            effect_unit = f"units of {target}" if target else "target units"
+        return cls(
+            name=METRIC_NAMES.get(design.metric, clean(design.metric).replace("_", " ")),
+            factor=100.0 if points else 1.0,
+            decimals=min(8, max(1, digits - 1 if points else digits)),
+            level_unit=" %" if points else "",
+            effect_unit=effect_unit,
+            higher_is_better=design.higher_is_better,
+            minus=minus,
+        )
+
+    def level(self, value: float | None) -> str:
+        """Return a value of the metric with its unit, such as `96.1 %`."""
+        known = finite(value)
+        if known is None:
+            return MISSING
+        return fixed(known * self.factor, self.decimals).replace("-", self.minus) + self.level_unit
+
+    def effect(self, value: float | None, *, sign: bool = True, unit: bool = False) -> str:
+        """Return a paired difference, such as `+1.8` or `1.8 points`."""
+        known = finite(value)
+        if known is None:
+            return MISSING
+        written = fixed(known * self.factor, self.decimals, sign=sign).replace("-", self.minus)
+        return f"{written} {self.effect_unit}" if unit and self.effect_unit else written
+
+    def interval(self, interval: Interval | None, *, sign: bool = True) -> str:
+        """Return both ends of an interval, such as `+1.2 to +2.4`."""
+        known = finite_interval(interval)
+        if known is None:
+            return MISSING
+        return f"{self.effect(known[0], sign=sign)} to {self.effect(known[1], sign=sign)}"
