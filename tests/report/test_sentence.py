@@ -1,0 +1,174 @@
+"""The verdict in one sentence: every case says what is known, on this table, and no more."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from regimen.records import Results
+from regimen.report import verdict_sentence
+from regimen.report.sentence import Standing, qualifiers, recipe_label, standing
+
+from .cases import STUDIES, all_equivalent, empty, letters, one_pair, pilot
+from .studies import digits, regression
+
+
+def confirmed(delta: float, low: float, high: float, promised: float = 0.018) -> Results:
+    base = digits()
+    found = replace(base.confirmation, delta=delta, ci=(low, high), search_delta=promised)
+    return replace(base, confirmation=found)
+
+
+def test_a_confirmed_recipe_is_answered_with_what_how_strong_and_how_sure() -> None:
+    assert verdict_sentence(digits()) == (
+        "On this table your network needs dropout 0.3 with label smoothing 0.1, which improves accuracy by 1.5 points, "
+        "from 95.9 % to 97.4 % (95 % interval 1.0 to 2.0, confirmed on 10 new pairs)."
+    )
+
+
+def test_target_units_name_the_target_and_a_falling_rmse_is_an_improvement() -> None:
+    assert verdict_sentence(regression()) == (
+        "On this table your network needs L2 0.01, which improves RMSE by 2.6 units of progression, from 54.6 to 52.0 "
+        "(95 % interval 1.5 to 3.7, confirmed on 10 new pairs)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("results", "expected"),
+    [
+        (digits(), "confirmed"),
+        (confirmed(0.008, 0.003, 0.013), "weaker"),  # below half of the promise
+        (confirmed(0.012, 0.007, 0.017), "weaker"),  # the promise lies above the interval
+        (confirmed(0.012, 0.002, 0.022), "confirmed"),
+        (confirmed(0.004, 0.0, 0.008), "unproven"),
+        (confirmed(-0.01, -0.02, -0.001), "worse"),
+        (confirmed(math.nan, math.nan, math.nan), "promised"),
+        (pilot(), "pilot"),
+        (empty(), "empty"),
+        (all_equivalent(), "none"),
+    ],
+)
+def test_the_standing_follows_the_confirmation(results: Results, expected: Standing) -> None:
+    assert standing(results) == expected
+
+
+def test_a_weaker_confirmation_prints_what_was_promised_beside_what_came() -> None:
+    assert verdict_sentence(confirmed(0.008, 0.003, 0.013)) == (
+        "On this table your network needs dropout 0.3 with label smoothing 0.1, though it helps less than the search "
+        "promised: it improves accuracy by 0.8 points (95 % interval 0.3 to 1.3, 10 new pairs), not by 1.8."
+    )
+
+
+def test_an_interval_with_zero_is_never_called_a_need() -> None:
+    said = verdict_sentence(confirmed(0.004, -0.003, 0.011))
+    assert "not proven" in said and "do not count on it" in said and "needs" not in said
+    assert "95 % interval -0.3 to 1.1" in said
+
+
+def test_a_recipe_that_lost_says_keep_the_baseline() -> None:
+    said = verdict_sentence(confirmed(-0.01, -0.02, -0.001))
+    assert said.startswith("On this table keep the baseline") and "-1.0 points" in said
+
+
+def test_a_gain_below_the_smallest_effect_of_interest_is_said_to_be_small() -> None:
+    said = verdict_sentence(confirmed(0.003, 0.001, 0.005, promised=0.004))
+    assert said.endswith("a gain below the smallest effect of interest of 0.5 points.")
+
+
+def test_a_pilot_gives_no_verdict_and_asks_for_eight_pairs() -> None:
+    said = verdict_sentence(pilot())
+    assert "pilot of 4 pairs is too small for a verdict on this table" in said
+    assert "dropout 0.3 looks best, at +1.4 points" in said and said.endswith("run at least 8 pairs to know.")
+
+
+def test_a_pilot_in_which_nothing_does_better_names_no_technique() -> None:
+    base = pilot()
+    lost = replace(base, techniques=tuple(replace(one, delta=-0.01) for one in base.techniques))
+    assert "no setting does better than the baseline" in verdict_sentence(lost)
+
+
+def test_one_pair_leaves_out_intervals_that_do_not_exist() -> None:
+    said = verdict_sentence(one_pair())
+    assert "interval" not in said and "pilot of 1 pair is" in said
+
+
+def test_nothing_helps_and_no_overfitting_means_none_is_needed() -> None:
+    assert verdict_sentence(all_equivalent()) == (
+        "On this table your network does not overfit and none of the 13 settings tried is shown to improve accuracy, "
+        "so it needs none of them: all 13 make no difference beyond 0.5 points."
+    )
+
+
+def test_nothing_helps_although_it_overfits_says_both() -> None:
+    said = verdict_sentence(all_equivalent(overfits=True))
+    assert "your network overfits (validation loss 0.227 above training loss), but none of the 13 settings" in said
+    assert "needs none" not in said
+
+
+def test_unclear_arms_are_not_counted_as_evidence_that_none_is_needed() -> None:
+    base = all_equivalent()
+    arms = tuple(
+        replace(one, verdict=("unclear", "hurts", "unclear")[index % 3]) if index < 3 else one
+        for index, one in enumerate(base.techniques)
+    )
+    said = verdict_sentence(replace(base, techniques=arms))
+    assert "nothing here speaks for regularization" in said
+    assert said.endswith("10 make no difference beyond 0.5 points, 1 hurts and 2 stay unclear after 10 pairs.")
+
+
+def test_one_setting_that_never_trained_is_counted_as_such() -> None:
+    base = all_equivalent()
+    only = replace(base.techniques[0], delta=math.nan, verdict="unclear")
+    said = verdict_sentence(replace(base, techniques=(only,)))
+    assert "not the one setting tried" in said and said.endswith("1 did not train.")
+
+
+def test_a_gain_without_overfitting_is_not_called_a_need() -> None:
+    base = digits()
+    said = verdict_sentence(replace(base, baseline=replace(base.baseline, overfits=False)))
+    assert said.startswith("On this table your network does not overfit, yet it gains from dropout 0.3")
+
+
+def test_without_techniques_the_sentence_claims_nothing_about_regularization() -> None:
+    assert "nothing can be said about regularization on this table" in verdict_sentence(empty())
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_the_verdict_is_one_sentence_worded_on_this_table(name: str) -> None:
+    said = verdict_sentence(STUDIES[name]())
+    assert "this table" in said and said.endswith(".") and "\n" not in said
+    assert ". " not in said and "nan" not in said.lower() and "None" not in said
+
+
+@pytest.mark.parametrize(
+    ("fresh", "arms", "new_rows", "expected"),
+    [
+        ("rows", ("dropout=0.3",), (-1.0, 1.0), "rows that the search never saw"),
+        ("seeds", ("dropout=0.3",), (0.001, 0.02), "interval for new rows excludes zero"),
+        ("seeds", ("dropout=0.3",), (-0.001, 0.02), "on new data too is open"),
+        ("seeds", ("dropout=0.3", "mixup=0.2"), (0.001, 0.02), "on new data too is open"),
+    ],
+)
+def test_new_data_is_covered_only_by_fresh_rows_or_the_wider_interval(
+    fresh: str, arms: tuple[str, ...], new_rows: tuple[float, float], expected: str
+) -> None:
+    base = digits()
+    results = replace(
+        base,
+        design=replace(base.design, fresh=fresh),
+        recipe=replace(base.recipe, arms=arms),
+        techniques=tuple(replace(one, ci_new_rows=new_rows) for one in base.techniques),
+    )
+    assert expected in qualifiers(results)[-1]
+
+
+def test_three_arms_are_joined_as_a_person_would() -> None:
+    base = digits()
+    arms = ("dropout=0.3", "label_smoothing=0.1", "early_stopping=10")
+    label = recipe_label(replace(base, recipe=replace(base.recipe, arms=arms)))
+    assert label == "dropout 0.3 with label smoothing 0.1 and early stopping (patience 10)"
+
+
+def test_arms_that_the_family_does_not_hold_are_left_out() -> None:
+    base = letters()
+    assert recipe_label(replace(base, recipe=replace(base.recipe, arms=("gone",)))) == ""
