@@ -1,0 +1,248 @@
+"""What stands before the training loop of a plain-PyTorch script: network, criterion, optimizer, schedule, average."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from regimen.models import MLP, ActivationLayer, DropoutLayer, Layer, LinearLayer, NormLayer
+from regimen.models.layers import ACTIVATIONS
+from regimen.records import Task
+from regimen.run.recipe import Recipe
+from regimen.techniques import (
+    EMA,
+    STOP_FRACTION,
+    Adam,
+    AdamW,
+    CosineLR,
+    ExponentialLR,
+    MultiStepLR,
+    OneCycleLR,
+    StepLR,
+)
+
+LINE_LENGTH = 100
+SCALINGS = {
+    "standard": "numeric columns scaled to mean 0 and variance 1 over these rows",
+    "minmax": "numeric columns scaled to the range from 0 to 1 over these rows",
+    "robust": "numeric columns minus their median, over their interquartile range",
+    "none": "numeric columns as they are",
+}
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
+INITIALIZERS = {
+    "he_normal": 'kaiming_normal_(layer.weight, nonlinearity="relu")',
+    "he_uniform": 'kaiming_uniform_(layer.weight, nonlinearity="relu")',
+    "xavier_normal": "xavier_normal_(layer.weight)",
+    "xavier_uniform": "xavier_uniform_(layer.weight)",
+}
+
+
+class Setup:
+    """What the loop has to know of a recipe, and the lines before it; a part that is not needed has no lines.
+
+    Args:
+        recipe: What to train with.
+        model: The network.
+        in_features: Columns of the input.
+        out_features: Classes, or 1 for regression.
+        task: Chooses the criterion.
+    """
+
+    def __init__(self, recipe: Recipe, model: MLP, *, in_features: int, out_features: int, task: Task) -> None:
+        self.recipe, self.task = recipe, task
+        self.in_features, self.out_features = in_features, out_features
+        self.layers = model.layers(
+            in_features,
+            out_features,
+            dropout=recipe.rates,
+            input_dropout=recipe.input_dropout,
+            normalization=recipe.normalization,
+        )
+        self.batch_norm = any(isinstance(layer, NormLayer) and layer.kind == "batch" for layer in self.layers)
+        self.smoothing = recipe.label_smoothing if task == "classification" else 0.0
+        self.balanced = task == "classification" and recipe.class_weights == "balanced"
+        # torch.optim.AdamW is the one optimizer that decays beside its step; the others need lines of their own.
+        adam = isinstance(recipe.optimizer, Adam) and not recipe.weight_decay
+        self.adamw = isinstance(recipe.optimizer, AdamW) or (adam and recipe.decoupled_weight_decay > 0)
+        self.decay = recipe.decoupled_weight_decay if self.adamw else recipe.weight_decay
+        self.own_decay = 0.0 if self.adamw else recipe.decoupled_weight_decay
+        self.grouped = self.decay > 0 and not recipe.decay_bias_and_norm
+
+    def lines(self) -> list[str]:
+        """Return everything before the loop."""
+        return [
+            *self._header(),
+            *self._network(),
+            *self._initialization(),
+            *self._criterion(),
+            *self._stop_part(),
+            *self._optimizer(),
+            *self._cuts(),
+            *self._scheduler(),
+            *self._average(),
+        ]
+
+    def _header(self) -> list[str]:
+        target = (
+            f"int64 [rows], class codes from 0 to {self.out_features - 1}."
+            if self.task == "classification"
+            else "float32 [rows], the target scaled to mean 0 and variance 1 over these rows."
+        )
+        averaging = "AveragedModel, update_bn" if self.batch_norm else "AveragedModel"
+        return [
+            f"# x_train: float32 [rows, {self.in_features}], {SCALINGS[self.recipe.input_scaling]}.",
+            f"# y_train: {target}",
+            *(["import copy", "import math", ""] if self.recipe.early_stopping else []),
+            "import torch",
+            "from torch import nn",
+            *([f"from torch.optim.swa_utils import {averaging}"] if self.recipe.averaging else []),
+            "",
+        ]
+
+    def _network(self) -> list[str]:
+        rows: list[list[str]] = [[]]
+        for layer in self.layers:
+            # One line for each weight layer and what follows it.
+            if isinstance(layer, LinearLayer) and rows[-1]:
+                rows.append([])
+            rows[-1].append(_module(layer))
+        if len(rows) == 1:
+            return call("model = nn.Sequential", rows[0])
+        return ["model = nn.Sequential(", *(f"    {', '.join(row)}," for row in rows), ")"]
+
+    def _initialization(self) -> list[str]:
+        kind = self.recipe.initialization
+        if kind == "default":
+            return []
+        fill = INITIALIZERS.get(kind, f"normal_(layer.weight, std={literal(self.recipe.initialization_std)})")
+        return [
+            "for layer in model:",
+            "    if isinstance(layer, nn.Linear):",
+            f"        nn.init.{fill}",
+            "        nn.init.zeros_(layer.bias)",
+        ]
+
+    def _criterion(self) -> list[str]:
+        if self.task == "regression":
+            return ["criterion = nn.MSELoss()"]
+        arguments = ["weight=len(y_train) / (len(counts) * counts)"] if self.balanced else []
+        arguments += [f"label_smoothing={literal(self.smoothing)}"] if self.smoothing else []
+        # Without the clamp a class that is absent would weigh infinitely in the smoothed loss.
+        counts = f"counts = torch.bincount(y_train, minlength={self.out_features}).clamp(min=1)"
+        return [*([counts] if self.balanced else []), f"criterion = nn.CrossEntropyLoss({', '.join(arguments)})"]
+
+    def _stop_part(self) -> list[str]:
+        if self.recipe.early_stopping is None:
+            return []
+        return [
+            f"order = torch.randperm(len(x_train))  # {STOP_FRACTION:.0%} of the rows choose the epoch",
+            f"stop, train = order.tensor_split([math.ceil({STOP_FRACTION} * len(order))])",
+            "x_stop, y_stop, x_train, y_train = x_train[stop], y_train[stop], x_train[train], y_train[train]",
+        ]
+
+    def _optimizer(self) -> list[str]:
+        recipe, lines = self.recipe, list[str]()
+        own_groups = self.own_decay > 0 and not recipe.decay_bias_and_norm
+        if self.grouped or own_groups or recipe.l1 or recipe.max_norm:
+            lines.append("weights = [p for p in model.parameters() if p.dim() > 1]")
+        if self.grouped:
+            lines += [
+                "others = [p for p in model.parameters() if p.dim() < 2]  # biases and norms do not decay",
+                f'groups = [{{"params": weights, "weight_decay": {literal(self.decay)}}}, '
+                '{"params": others, "weight_decay": 0.0}]',
+            ]
+        arguments = ["groups" if self.grouped else "model.parameters()", f"lr={literal(recipe.lr)}"]
+        # AdamW must always name its decay: its own default of 0.01 would be one that the recipe does not have.
+        if not self.grouped and (self.decay or self.adamw):
+            arguments.append(f"weight_decay={literal(self.decay)}")
+        name = "AdamW" if self.adamw else OPTIMIZERS[recipe.optimizer.name]
+        return lines + call(f"optimizer = torch.optim.{name}", [*arguments, *_changed(recipe.optimizer)])
+
+    def _cuts(self) -> list[str]:
+        size = self.recipe.batch_size
+        if size == 1:
+            return ["cuts = [*range(1, len(x_train))]"]
+        return [f"cuts = [*range({size}, len(x_train) - 1, {size})]  # a lone last row joins the batch before it"]
+
+    def _scheduler(self) -> list[str]:
+        epochs, lr = self.recipe.epochs, literal(self.recipe.lr)
+        match self.recipe.schedule:
+            case None:
+                return []
+            case StepLR(step_size=size, gamma=gamma):
+                name, arguments = "StepLR", [f"step_size={size}", f"gamma={literal(gamma)}"]
+            case MultiStepLR(milestones=milestones, gamma=gamma):
+                name, arguments = "MultiStepLR", [f"milestones={list(milestones)}", f"gamma={literal(gamma)}"]
+            case ExponentialLR(gamma=gamma):
+                name, arguments = "ExponentialLR", [f"gamma={literal(gamma)}"]
+            case CosineLR(end=end):
+                floor = [f"eta_min={literal(end)} * {lr}"] if end else []
+                name, arguments = "CosineAnnealingLR", [f"T_max={epochs}", *floor]
+            case OneCycleLR() as cycle:
+                steps = [f"max_lr={lr}", f"total_steps={epochs} * (len(cuts) + 1)", "cycle_momentum=False"]
+                name, arguments = "OneCycleLR", [*steps, *_changed(cycle)]
+            case other:
+                raise TypeError(f"no plain PyTorch for the schedule {other!r}")
+        return call(f"scheduler = torch.optim.lr_scheduler.{name}", ["optimizer", *arguments])
+
+    def _average(self) -> list[str]:
+        averaging = self.recipe.averaging
+        if averaging is None:
+            return []
+        arguments = ["model"]
+        if isinstance(averaging, EMA):
+            share = f"1 - min({literal(averaging.decay)}, (1 + t) / (10 + t))"
+            arguments.append(f"avg_fn=lambda mean, new, t: mean.lerp(new, {share})")
+        lines = call("averaged = AveragedModel", arguments)
+        if self.batch_norm and any(isinstance(layer, DropoutLayer) for layer in self.layers):
+            lines += [
+                "for layer in averaged.module:",
+                "    if isinstance(layer, nn.Dropout):",
+                "        layer.p = 0.0  # update_bn is to see no dropout",
+            ]
+        return [*lines, "averaged.eval()"] if self.recipe.early_stopping else lines
+
+
+def literal(value: Any) -> str:
+    """Return a number, flag or tuple of numbers as Python source; a NumPy float must not bring its own name along.
+
+    Example:
+        >>> literal((0.9, 0.999))
+        '(0.9, 0.999)'
+    """
+    if isinstance(value, tuple):
+        return repr(tuple(float(part) for part in value))
+    return repr(float(value)) if isinstance(value, float) else repr(value)
+
+
+def call(callee: str, arguments: Iterable[str]) -> list[str]:
+    """Return the lines of a call, broken where it is too long for one.
+
+    Example:
+        >>> call("f", ["1", "x=2"])
+        ['f(1, x=2)']
+    """
+    arguments = list(arguments)
+    whole, inner = f"{callee}({', '.join(arguments)})", f"    {', '.join(arguments)}"
+    if len(whole) <= LINE_LENGTH:
+        return [whole]
+    if len(inner) <= LINE_LENGTH:
+        return [f"{callee}(", inner, ")"]
+    return [f"{callee}(", *(f"    {argument}," for argument in arguments), ")"]
+
+
+def _changed(described: Any) -> list[str]:
+    """Return the keyword arguments that differ from the defaults, which are those of PyTorch's class."""
+    changed = [field for field in dataclasses.fields(described) if getattr(described, field.name) != field.default]
+    return [f"{field.name}={literal(getattr(described, field.name))}" for field in changed]
+
+
+def _module(layer: Layer) -> str:
+    match layer:
+        case LinearLayer():
+            return f"nn.Linear({layer.in_features}, {layer.out_features})"
+        case NormLayer():
+            return f"nn.{'BatchNorm1d' if layer.kind == 'batch' else 'LayerNorm'}({layer.features})"
+        case ActivationLayer():
+            return f"nn.{ACTIVATIONS[layer.kind].__name__}()"
+        case DropoutLayer():
+            return f"nn.Dropout({literal(layer.p)})"
