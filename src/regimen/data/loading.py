@@ -1,0 +1,210 @@
+"""From what the user names to a table: columns described, rows chosen, every decision noted in words."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from regimen.data.assembly import described, features_of, stacked
+from regimen.data.binary_files import frame_of
+from regimen.data.naming import counted, hint, listed, require_columns
+from regimen.data.preparation import Preparation
+from regimen.data.sources import Source, read
+from regimen.data.split import SMALL_CLASS, Parts, hold_out, near_duplicates, small_classes
+from regimen.data.tables import Features, Table
+from regimen.data.targets import Target, read_known_target, read_target
+from regimen.errors import DataError, OptionError
+from regimen.records import Task
+
+# Below this, the parts of a table have too few rows for any verdict.
+FEWEST_ROWS = 20
+
+
+def load(
+    source: str,
+    *,
+    target: str | None = None,
+    task: Task | None = None,
+    ignore: Iterable[str] = (),
+    test: str | None = None,
+    validation: str | None = None,
+) -> Table:
+    """Read a table, decide what its columns are, and say so in its notes.
+
+    Args:
+        source: `digits`, `iris`, `wine`, `breast_cancer`, `diabetes`, or the path of a .csv, .tsv, .parquet or .npz
+            file.
+        target: Name of the target column; needed for files, except .npz files with X and y.
+        task: `classification` or `regression`; inferred from the target if None.
+        ignore: Names of columns to leave out.
+        test: Path of a file whose rows are the test part; None draws it from the table.
+        validation: Path of a file whose rows validate every run; None draws them anew for each.
+
+    Raises:
+        DataError: The table can not be studied as it is.
+        OptionError: There is no such task.
+
+    Example:
+        >>> table = load("iris")
+        >>> table.n, table.task, table.classes
+        (150, 'classification', ('setosa', 'versicolor', 'virginica'))
+    """
+    further = {"test": test, "validation": validation}
+    return _table(
+        read(source),
+        target=target,
+        task=task,
+        ignore=tuple(ignore.split(",")) if isinstance(ignore, str) else tuple(ignore),
+        further={part: read(path) for part, path in further.items() if path is not None},
+    )
+
+
+def from_arrays(
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    *,
+    task: Task | None = None,
+    columns: Sequence[str] | None = None,
+    name: str = "arrays",
+) -> Table:
+    """Make a table of arrays in memory, under the same rules as files.
+
+    Args:
+        x: Cells, `[rows, columns]`, numbers, booleans or text; NaN and empty text are missing.
+        y: Targets, `[rows]`.
+        task: `classification` or `regression`; inferred from `y` if None.
+        columns: Names of the columns; x0, x1, … if None.
+        name: What the table is called in messages and reports.
+
+    Raises:
+        DataError: The arrays can not be studied as they are.
+
+    Example:
+        >>> from_arrays(np.arange(60.0).reshape(30, 2), [0, 1] * 15).classes
+        ('0', '1')
+    """
+    frame = frame_of(x, y, where=name, names=columns)
+    source = Source(name=name, where=name, frame=frame, target="y", whole=True)
+    return _table(source, target=None, task=task, ignore=(), further={})
+
+
+def read_features(source: str, preparation: Preparation) -> Features:
+    """Read rows to predict: the columns that `preparation` was fitted on, in any order, with or without a target.
+
+    Args:
+        source: As for `load`.
+        preparation: Of the saved model; it holds what each column was.
+
+    Raises:
+        DataError: A column is missing, or a cell is not of its column's kind.
+    """
+    found = read(source)
+    names = [column.name for column in preparation.columns]
+    require_columns(found.where, found.frame.columns, names, "the columns that the model was trained on")
+    features = features_of(found, preparation.columns, np.arange(found.frame.height))
+    extra = [name for name in found.frame.columns if name not in names]
+    if not extra:
+        return features
+    note = f"the model does not use {counted(len(extra), 'column')} of {found.where}: {listed(extra)}"
+    return replace(features, notes=(*features.notes, note))
+
+
+def _table(
+    source: Source, *, target: str | None, task: Task | None, ignore: tuple[str, ...], further: dict[str, Source]
+) -> Table:
+    chosen = _target_name(source, target)
+    _check_ignored(source, ignore, chosen)
+    if task is not None and task not in get_args(Task):
+        raise OptionError(f"task: expected classification or regression, got {task!r}{hint(str(task), get_args(Task))}")
+    answer = read_target(source.frame[chosen], source.where, task)
+    _check_rows(source.where, answer)
+    columns, notes = described(source, [*ignore, chosen], answer.rows)
+    parts, targets = [features_of(source, columns, answer.rows)], [answer]
+    wanted = [*(column.name for column in columns), chosen]
+    for part, file in further.items():
+        require_columns(file.where, file.frame.columns, wanted, f"the columns of {source.where} in the {part} file")
+        targets.append(read_known_target(file.frame[chosen], file.where, answer.task, answer.classes))
+        parts.append(features_of(file, columns, targets[-1].rows))
+        extra = [name for name in file.frame.columns if name not in source.frame.columns]
+        if extra:
+            notes.append(f"left out {counted(len(extra), 'column')} that only {file.where} has: {listed(extra)}")
+    merged = stacked(parts)
+    ends = np.cumsum([part.n for part in parts])
+    given = {part: np.arange(ends[i], ends[i + 1]) for i, part in enumerate(further)}
+    table = Table(
+        name=source.name,
+        columns=merged.columns,
+        numbers=merged.numbers,
+        codes=merged.codes,
+        task=answer.task,
+        target=chosen,
+        y=np.concatenate([found.y for found in targets]),
+        classes=answer.classes,
+        test_rows=given.get("test"),
+        validation_rows=given.get("validation"),
+    )
+    said = [note for found in targets for note in found.notes]
+    return replace(table, notes=(*said, *notes, *merged.notes, *_notes_on_parts(table)))
+
+
+def _notes_on_parts(table: Table) -> Iterator[str]:
+    """Yield what the division of the rows has to say: classes too small to divide, rows that occur in two parts."""
+    small = small_classes(table)
+    for code in small:
+        rows = int((table.y[table.drawn_rows] == code).sum())
+        yield f"class {table.classes[code]!r} has {counted(rows, 'row')}, too few to divide: they go to training only"
+    parts = hold_out(table)
+    compared = {"test": parts}
+    if table.validation_rows is not None:
+        compared["validation"] = Parts(development=table.drawn_rows, test=table.validation_rows)
+    for part, pair in compared.items():
+        twice = near_duplicates(table, pair)
+        if twice:
+            total = counted(len(pair.test), f"{part} row")
+            yield f"{twice:,} of {total} also occur, equal after rounding, among the others"
+
+
+def _target_name(source: Source, target: str | None) -> str:
+    names = source.frame.columns
+    target = target or source.target
+    if target is None:
+        raise DataError(
+            f"{source.where}: expected the name of the target column, got none; set target to one of {listed(names)}"
+        )
+    if target not in names:
+        raise DataError(
+            f"{source.where}: expected a target column, got {target!r}, which the table lacks{hint(target, names)} "
+            f"(columns: {listed(names)})"
+        )
+    return target
+
+
+def _check_ignored(source: Source, ignore: tuple[str, ...], target: str) -> None:
+    for name in ignore:
+        if name not in source.frame.columns:
+            raise DataError(
+                f"{source.where}: expected columns to ignore that the table has, got {name!r}"
+                f"{hint(name, source.frame.columns)} (columns: {listed(source.frame.columns)})"
+            )
+        if name == target:
+            raise DataError(
+                f"{source.where}: expected columns to ignore other than the target, got the target {name!r}; "
+                "name another target or keep the column"
+            )
+
+
+def _check_rows(where: str, answer: Target) -> None:
+    if len(answer.rows) < FEWEST_ROWS:
+        raise DataError(
+            f"{where}: expected at least {FEWEST_ROWS} rows with a target, got {len(answer.rows)}; add rows"
+        )
+    if answer.task == "classification":
+        counts = np.bincount(answer.y)
+        if (counts >= SMALL_CLASS).sum() < 2:
+            raise DataError(
+                f"{where}: expected at least two classes with {SMALL_CLASS} or more rows, got "
+                f"{int((counts >= SMALL_CLASS).sum())} (largest: {answer.classes[int(counts.argmax())]!r} with "
+                f"{counted(int(counts.max()), 'row')}); add rows of other classes or name another target"
+            )
