@@ -1,0 +1,61 @@
+"""Tables, splits, preparation and metrics: files in, tensors out."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from regimen.data.loading import from_arrays, load, read_features
+    from regimen.data.metrics import METRICS, Metric, default_metric, find_metric, smallest_effect
+    from regimen.data.preparation import Preparation, Scaling
+    from regimen.data.prepared import Prepared, prepare
+    from regimen.data.sources import BUNDLED
+    from regimen.data.split import Parts, Split, hold_out, near_duplicates, pair_split, set_aside, stop_split
+    from regimen.data.tables import Column, Features, Table
+
+__all__ = [
+    "BUNDLED",
+    "METRICS",
+    "Column",
+    "Features",
+    "Metric",
+    "Parts",
+    "Preparation",
+    "Prepared",
+    "Scaling",
+    "Split",
+    "Table",
+    "default_metric",
+    "find_metric",
+    "from_arrays",
+    "hold_out",
+    "load",
+    "near_duplicates",
+    "pair_split",
+    "prepare",
+    "read_features",
+    "set_aside",
+    "smallest_effect",
+    "stop_split",
+]
+
+# Where each name lives: polars and scikit-learn together take a second to import, and prediction needs only one.
+_HOMES = {
+    "loading": ("from_arrays", "load", "read_features"),
+    "metrics": ("METRICS", "Metric", "default_metric", "find_metric", "smallest_effect"),
+    "preparation": ("Preparation", "Scaling"),
+    "prepared": ("Prepared", "prepare"),
+    "sources": ("BUNDLED",),
+    "split": ("Parts", "Split", "hold_out", "near_duplicates", "pair_split", "set_aside", "stop_split"),
+    "tables": ("Column", "Features", "Table"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(f"regimen.data.{module}"), name)
+    raise AttributeError(f"module 'regimen.data' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,190 @@
+"""Metrics under scikit-learn's names, in plain NumPy: they are computed after every epoch of every run."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from regimen.data.tables import Floats, Table
+from regimen.errors import OptionError, nearest
+from regimen.records import Task
+
+Unit = Literal["points", "target", "plain"]
+_Score = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Metric:
+    """A score of predictions against targets.
+
+    Attributes:
+        name: As in scikit-learn.
+        task: The task it is for.
+        higher_is_better: Its direction.
+        unit: `points` (0 to 1, printed times 100), `target` (units of the target) or `plain`.
+        function: Of y `[rows]` and raw logits `[rows, classes]`, or predictions in target units `[rows]` or
+            `[rows, 1]`.
+    """
+
+    name: str
+    task: Task
+    higher_is_better: bool
+    unit: Unit
+    function: _Score
+
+
+def accuracy(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+    """Return the share of rows whose largest logit is that of their class.
+
+    Example:
+        >>> accuracy(np.array([0, 1]), np.array([[2.0, 1.0], [3.0, 1.0]]))
+        0.5
+    """
+    return float((logits.argmax(axis=1) == y).mean())
+
+
+def balanced_accuracy(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+    """Return the recall averaged over the classes that occur in `y`."""
+    count = np.bincount(y, minlength=logits.shape[1])
+    right = np.bincount(y[logits.argmax(axis=1) == y], minlength=logits.shape[1])
+    present = count > 0
+    return float((right[present] / count[present]).mean())
+
+
+def f1_macro(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+    """Return F1 = 2 TP / (2 TP + FP + FN), averaged over the classes that occur in `y` or are predicted."""
+    predicted = logits.argmax(axis=1)
+    count = np.bincount(y, minlength=logits.shape[1]) + np.bincount(predicted, minlength=logits.shape[1])
+    right = np.bincount(y[predicted == y], minlength=logits.shape[1])
+    present = count > 0
+    return float((2.0 * right[present] / count[present]).mean())
+
+
+def roc_auc(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+    """Return the area under the ROC curve; for more than two classes one against the rest, averaged over those in `y`.
+
+    NaN where `y` holds one class only.
+    """
+    if logits.shape[1] == 2:
+        return _area(y == 1, logits[:, 1] - logits[:, 0])
+    probabilities = np.exp(_log_softmax(logits))
+    present = np.unique(y)
+    return float(np.mean([_area(y == code, probabilities[:, code]) for code in present]))
+
+
+def log_loss(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+    """Return the mean of -log p of the true class, in nats, p = softmax(logits)."""
+    return float(-_log_softmax(logits)[np.arange(len(y)), y].mean())
+
+
+def rmse(y: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> float:
+    """Return the root of the mean squared error, in target units.
+
+    Example:
+        >>> rmse(np.array([1.0, 3.0]), np.array([[4.0], [0.0]]))
+        3.0
+    """
+    return float(np.sqrt(np.mean((y - predictions.reshape(len(y))) ** 2)))
+
+
+def mae(y: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> float:
+    """Return the mean absolute error, in target units."""
+    return float(np.mean(np.abs(y - predictions.reshape(len(y)))))
+
+
+def r2(y: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> float:
+    """Return R² = 1 - SS_residual / SS_total; 0 where `y` is constant and not met, 1 where it is met."""
+    residual = float(np.sum((y - predictions.reshape(len(y))) ** 2))
+    total = float(np.sum((y - y.mean()) ** 2))
+    if total == 0.0:
+        return 1.0 if residual == 0.0 else 0.0
+    return 1.0 - residual / total
+
+
+def _log_softmax(logits: npt.NDArray[Any]) -> Floats:
+    shifted: Floats = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    total: Floats = np.exp(shifted).sum(axis=1, keepdims=True)
+    return shifted - np.log(total)
+
+
+def _area(positive: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> float:
+    """Return P(score of a positive > score of a negative), ties one half, from mean ranks (Mann and Whitney 1947)."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
+    n = int(positive.sum())
+    if n in (0, len(positive)):
+        return float("nan")
+    return float((ranks[positive].sum() - n * (n + 1) / 2.0) / (n * (len(positive) - n)))
+
+
+def _metric(task: Task, unit: Unit, function: _Score, *, higher_is_better: bool) -> Metric:
+    name = function.__name__
+    return Metric(name=name, task=task, higher_is_better=higher_is_better, unit=unit, function=function)
+
+
+METRICS: Mapping[str, Metric] = MappingProxyType(
+    {
+        metric.name: metric
+        for metric in (
+            _metric("classification", "points", accuracy, higher_is_better=True),
+            _metric("classification", "points", balanced_accuracy, higher_is_better=True),
+            _metric("classification", "points", f1_macro, higher_is_better=True),
+            _metric("classification", "points", roc_auc, higher_is_better=True),
+            _metric("classification", "plain", log_loss, higher_is_better=False),
+            _metric("regression", "target", rmse, higher_is_better=False),
+            _metric("regression", "target", mae, higher_is_better=False),
+            _metric("regression", "plain", r2, higher_is_better=True),
+        )
+    }
+)
+
+
+def find_metric(name: str, task: Task) -> Metric:
+    """Return the metric of that name.
+
+    Raises:
+        OptionError: There is none, or it is for the other task.
+    """
+    fitting = [known for known, metric in METRICS.items() if metric.task == task]
+    if name in METRICS and name not in fitting:
+        raise OptionError(f"metric: expected one for {task} ({', '.join(fitting)}), got {name!r}")
+    if name not in METRICS:
+        raise OptionError(f"metric: no such name {name!r}{nearest(name, fitting)}")
+    return METRICS[name]
+
+
+def default_metric(table: Table) -> Metric:
+    """Return `rmse`, or `accuracy`, or `balanced_accuracy` if the rarest class has under half its equal share.
+
+    Example:
+        >>> from regimen.data import load
+        >>> default_metric(load("wine")).name
+        'accuracy'
+    """
+    if table.task == "regression":
+        return METRICS["rmse"]
+    counts = np.bincount(table.y, minlength=len(table.classes))
+    rare = counts.min() < 0.5 * len(table.y) / len(counts)
+    return METRICS["balanced_accuracy" if rare else "accuracy"]
+
+
+def smallest_effect(metric: Metric, baseline: float, n_validation: int) -> float:
+    """Return the difference below which a technique does not matter, in the metric's own unit.
+
+    max(0.005, 1 / n_validation) where the best value is 1, else 2 % of the baseline's value.
+
+    Args:
+        metric: The metric.
+        baseline: The baseline's mean, in the metric's unit.
+        n_validation: Rows that a run is scored on, at least 1.
+
+    Example:
+        >>> smallest_effect(METRICS["accuracy"], 0.9, 100), smallest_effect(METRICS["rmse"], 50.0, 100)
+        (0.01, 1.0)
+    """
+    if metric.higher_is_better:
+        return max(0.005, 1.0 / n_validation)
+    return 0.02 * abs(baseline)
