@@ -64,7 +64,8 @@ def train_one(run: Run, *, keep: Collection[str] = (), on_epoch: Callable[[int],
         on_epoch: Called with the number of finished epochs.
 
     Returns:
-        The result. A run whose training loss is not finite is `diverged` and scored as a constant prediction.
+        The result. A run whose loss is not finite is `diverged`, scored as a constant prediction, and without weights;
+        its curves end before the epoch it diverged in.
     """
     return _Training(run, keep).result(on_epoch)
 
@@ -96,7 +97,7 @@ class _Training:
         if self.recipe.averaging is not None:
             self.average = Average(self.recipe.averaging, self.network, steps_per_epoch=len(self.slices), total=total)
         self.curves: dict[str, list[float]] = {"train_loss": [], "validation_loss": [], "metric": []}
-        self.returned_epoch = 0
+        self.epochs_run = self.returned_epoch = 0
         self.outputs: dict[str, Tensor] = {}
         self.state: dict[str, Tensor] = {}
 
@@ -112,6 +113,7 @@ class _Training:
         watch = StopWatch(self.recipe.early_stopping) if self.recipe.early_stopping else None
         for epoch in range(1, self.recipe.epochs + 1):
             self._train_epoch(epoch - 1)
+            self.epochs_run = epoch
             with torch.no_grad(), self._evaluated_weights():
                 losses = self._evaluate()
                 if not np.isfinite(losses).all():
@@ -244,7 +246,8 @@ class _Training:
         self, status: Status, *, metric: float, train_loss: float, validation_loss: float, message: str = ""
     ) -> RunResult:
         curves = {name: tuple(values) for name, values in self.curves.items()}
-        epochs = len(self.curves["train_loss"])
+        # A diverged run has no weights worth keeping, not even those of an earlier epoch: its score is not theirs.
+        state = self.state if "weights" in self.keep and status != "diverged" else None
         return RunResult(
             identity=self.run.identity,
             status=status,
@@ -252,11 +255,11 @@ class _Training:
             train_loss=train_loss,
             validation_loss=validation_loss,
             epoch=self.returned_epoch,
-            epochs_run=epochs,
-            steps=epochs * len(self.slices),
+            epochs_run=self.epochs_run,
+            steps=self.epochs_run * len(self.slices),
             seconds=time.perf_counter() - self.started,
             curves=Curves(**curves),
             message=message,
             outputs={part: value.numpy() for part, value in self.outputs.items()} if "outputs" in self.keep else None,
-            weights={name: value.numpy() for name, value in self.state.items()} if "weights" in self.keep else None,
+            weights=None if state is None else {name: value.numpy() for name, value in state.items()},
         )
