@@ -43,8 +43,15 @@ def split() -> Split:
 def make_run(classification: Table, split: Split) -> Callable[..., Run]:
     """Return a function that makes a run of three epochs from changes to the default recipe."""
 
+    model = MLP(hidden=(8,))
+
     def make(
-        *, key: int = 5, data: Table = classification, model: MLP = MLP(hidden=(8,)), split: Split = split, **changes: Any
+        *,
+        key: int = 5,
+        data: Table = classification,
+        model: MLP = model,
+        split: Split = split,
+        **changes: Any,
     ) -> Run:
         recipe = Recipe(**({"epochs": 3, "batch_size": 10, "lr": 0.01} | changes))
         metric = "accuracy" if data.task == "classification" else "rmse"
