@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
 import pytest
 
+from regimen.report import write_report
+
 from .browser import Page
 from .cases import STUDIES
-from .studies import CODE
+from .studies import CODE, curve, digits
 
 Report = Callable[[str], Path]
 
@@ -75,6 +78,18 @@ def test_charts_are_drawn_and_no_label_is_clipped_or_covered(name: str, width: i
     assert page.ask(TEXTS) == []
 
 
+@pytest.mark.parametrize(("first", "second"), [(0.1, 0.1), (0.0, 0.0), (0.1, 0.105), (5.0, 0.0)])
+def test_labels_of_lines_that_end_together_are_pushed_apart(
+    first: float, second: float, page: Page, tmp_path: Path
+) -> None:
+    base = digits()
+    curves = {"baseline": curve(30, first, second), "recipe": curve(30, second, first)}
+    write_report(replace(base, curves=base.curves | curves), tmp_path / "page.html")
+    page.look(width=1200)
+    page.open(tmp_path / "page.html")
+    assert page.ask(TEXTS) == []
+
+
 @pytest.mark.parametrize("width", [320, 1200])
 def test_a_full_study_shows_all_five_kinds_of_charts_once_per_width(width: int, page: Page, report: Report) -> None:
     page.look(width=width)
@@ -134,7 +149,6 @@ def test_printed_pages_are_light_complete_and_without_controls(page: Page, repor
 
 def test_the_copy_button_copies_the_code(page: Page, report: Report) -> None:
     page.open(report("digits"))
-    page.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
     copied = page.ask(
         """(async () => {
           let copied = "";
@@ -147,17 +161,19 @@ def test_the_copy_button_copies_the_code(page: Page, report: Report) -> None:
     assert copied == [CODE, "Copied"]
 
 
-def test_without_a_clipboard_the_code_is_selected(page: Page, report: Report) -> None:
+def test_without_a_clipboard_the_code_is_selected_and_copied(page: Page, report: Report) -> None:
     page.open(report("digits"))
     selected = page.ask(
         """(async () => {
           Object.defineProperty(navigator, "clipboard", {value: undefined});
+          let command = "";
+          document.execCommand = name => { command = name; };
           document.querySelector("button[data-copy=recipe-toml]").click();
           await new Promise(resolve => setTimeout(resolve));
-          return getSelection().toString();
+          return [command, getSelection().toString()];
         })()"""
     )
-    assert "label_smoothing = 0.1" in selected
+    assert selected[0] == "copy" and "label_smoothing = 0.1" in selected[1]
 
 
 def test_without_scripts_the_page_is_whole_and_shows_no_dead_buttons(page: Page, report: Report) -> None:

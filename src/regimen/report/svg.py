@@ -121,7 +121,7 @@ class Scale:
 
 
 def nice_ticks(lo: float, hi: float, count: int = 5) -> list[float]:
-    """Return round values in `lo..hi`, evenly spaced by 1, 2 or 5 times a power of ten, about `count` of them.
+    """Return round values in `lo..hi`, evenly spaced by 1, 2 or 5 times a power of ten, about `count` and at least 3.
 
     Example:
         >>> nice_ticks(-0.3, 2.4)
@@ -130,14 +130,17 @@ def nice_ticks(lo: float, hi: float, count: int = 5) -> list[float]:
     if not hi > lo:
         return [lo]
     raw = (hi - lo) / count
-    power = 10.0 ** math.floor(math.log10(raw))
+    power = math.floor(math.log10(raw))
     # The round step nearest to the raw one on a logarithmic scale: the limits are the geometric means of neighbours.
-    step = power * next(
-        factor for factor, limit in ((1, 2**0.5), (2, 10**0.5), (5, 50**0.5), (10, 11)) if raw / power < limit
+    nearest = next(
+        factor for factor, limit in ((1, 2**0.5), (2, 10**0.5), (5, 50**0.5), (10, 11)) if raw / 10**power < limit
     )
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    first, last = math.ceil(lo / step - 1e-9), math.floor(hi / step + 1e-9)
-    return [round(index * step, decimals) + 0.0 for index in range(first, last + 1)]
+    for factor in (each for each in (10, 5, 2, 1, 0.5, 0.2) if each <= nearest):
+        step = factor * 10.0**power
+        first, last = math.ceil(lo / step - 1e-9), math.floor(hi / step + 1e-9)
+        if last - first >= 2:
+            break
+    return [round(index * step, _decimals(step)) + 0.0 for index in range(first, last + 1)]
 
 
 def tick_texts(ticks: Sequence[float], *, sign: bool = False) -> list[str]:
@@ -147,14 +150,19 @@ def tick_texts(ticks: Sequence[float], *, sign: bool = False) -> list[str]:
         >>> tick_texts([-0.5, 0.0, 0.5], sign=True)
         ['−0.5', '0', '+0.5']
     """
-    step = min((abs(b - a) for a, b in itertools.pairwise(ticks)), default=abs(ticks[0]) if ticks else 1)
-    decimals = 0 if step == 0 else max(0, -math.floor(math.log10(step) + 1e-9))
+    step = min((abs(b - a) for a, b in itertools.pairwise(ticks)), default=0) or max(map(abs, ticks), default=0) or 1
+    largest = max(map(abs, ticks), default=0)
+    short = step < 1e-5 or largest >= 1e7
+    digits = max(1, math.ceil(math.log10(largest / step)) + 1) if largest else 1
     found = []
     for value in ticks:
-        large = abs(value) >= 1e5 or decimals > 5
-        text = f"{abs(value):.3g}" if large else f"{abs(value):,.{decimals}f}"
+        text = f"{abs(value):.{digits}g}" if short else f"{abs(value):,.{_decimals(step)}f}"
         found.append("0" if value == 0 else ("−" if value < 0 else "+" if sign else "") + text)
     return found
+
+
+def _decimals(step: float) -> int:
+    return max(0, -math.floor(math.log10(step) + 1e-9))
 
 
 def text_width(text: str, size: float = TEXT) -> float:
