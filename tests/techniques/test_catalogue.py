@@ -1,0 +1,193 @@
+"""One contract for every technique of the catalogue at every setting, and the choice of techniques by name."""
+
+import dataclasses
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from regimen.data import Split, Table, from_arrays
+from regimen.engine import train_one
+from regimen.errors import OptionError
+from regimen.models import MLP
+from regimen.nn import step as dropout_step
+from regimen.records import RunResult
+from regimen.run import Recipe, Run, recipe_from_dict, recipe_from_toml, recipe_to_toml
+from regimen.techniques import AVERAGINGS, CATALOGUE, OPTIMIZERS, SCHEDULES, Technique, choose_techniques
+
+ARMS = [
+    pytest.param(technique, setting, task, id=f"{technique.name}-{number}-{task}")
+    for technique in CATALOGUE.values()
+    for number, setting in enumerate(technique.settings)
+    for task in technique.tasks
+]
+every_arm = pytest.mark.parametrize(("technique", "setting", "task"), ARMS)
+every_technique = pytest.mark.parametrize("technique", [pytest.param(t, id=t.name) for t in CATALOGUE.values()])
+
+
+@lru_cache(maxsize=2)
+def table(task: str) -> Table:
+    """Return 36 rows of three unequal classes, or of a curve; limits and weights have something to bite on."""
+    source = np.random.default_rng(0)
+    y = np.repeat([0, 1, 2], [18, 12, 6])
+    x = source.normal(size=(36, 5)) + 0.5 * y[:, None]
+    mixed = source.permutation(36)
+    if task == "regression":
+        return from_arrays(x[mixed], np.sin(x[mixed, 0]) * 7 + x[mixed, 1], task="regression")
+    return from_arrays(x[mixed], y[mixed], task="classification")
+
+
+def trained(recipe: Recipe, task: str, *, key: int = 3) -> RunResult:
+    rows = np.arange(36)
+    run = Run(
+        recipe=recipe, model=MLP(hidden=(8, 6)), data=table(task), key=key,
+        split=Split(train=rows[:26], validation=rows[26:], test=rows[:0]),
+        metric="accuracy" if task == "classification" else "rmse",
+    )  # fmt: skip
+    return train_one(run, keep=("weights",))
+
+
+def bits(result: RunResult) -> Any:
+    assert result.weights is not None
+    return result.curves, {name: value.tobytes() for name, value in result.weights.items()}
+
+
+@lru_cache(maxsize=2)
+def baseline(task: str) -> RunResult:
+    return trained(LIVELY, task)
+
+
+TWO_EPOCHS = Recipe(epochs=2, batch_size=8)
+# Long enough for the latest milestone, and with steps so large that every bound on weights and gradients is reached.
+LIVELY = Recipe(epochs=32, batch_size=26, lr=0.5)
+
+
+# --- the contract -----------------------------------------------------------------------------------------------------
+
+
+@every_arm
+def test_each_setting_is_a_valid_recipe_that_reads_back_from_toml(
+    technique: Technique, setting: dict[str, Any], task: str
+) -> None:
+    recipe = recipe_from_dict(setting)
+    assert recipe != Recipe()
+    assert recipe_from_toml(recipe_to_toml(recipe)) == recipe
+
+
+@every_arm
+def test_each_setting_trains_and_repeats_to_the_bit_under_its_key(
+    technique: Technique, setting: dict[str, Any], task: str
+) -> None:
+    recipe = recipe_from_dict(setting, base=TWO_EPOCHS)
+    first = trained(recipe, task)
+    assert first.status == "finished"
+    assert first.epochs_run == 2
+    curves = dataclasses.asdict(first.curves)
+    assert all(math.isfinite(value) for values in curves.values() for value in values)
+    assert bits(first) == bits(trained(recipe, task))
+    assert bits(first) != bits(trained(recipe, task, key=4))
+
+
+@every_arm
+def test_each_setting_changes_the_training(technique: Technique, setting: dict[str, Any], task: str) -> None:
+    # A setting's own rate would be a change on its own: a technique must do more than that.
+    rate = {"lr": setting["lr"]} if "lr" in setting else {}
+    plain = trained(LIVELY.replace(**rate), task) if rate else baseline(task)
+    assert bits(trained(recipe_from_dict(setting, base=LIVELY), task)) != bits(plain)
+
+
+@every_arm
+def test_each_setting_has_a_deterministic_eval_mode(technique: Technique, setting: dict[str, Any], task: str) -> None:
+    recipe = recipe_from_dict(setting)
+    run = Run(recipe=recipe, model=MLP(hidden=(8,)), data=table(task), split=Split(
+        train=np.arange(36), validation=np.arange(0), test=np.arange(0)), key=1, metric="accuracy")  # fmt: skip
+    network = run.network(5, 3)
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    with dropout_step(network, 0):
+        network.train()(x)
+    network.eval()
+    with torch.no_grad():
+        first = network(x)
+        assert torch.equal(network(x), first)
+        # Each row on its own: nothing of a batch leaks into another row.
+        assert torch.allclose(torch.cat([network(row[None]) for row in x]), first, atol=1e-6)
+
+
+@every_technique
+def test_each_technique_is_documented(technique: Technique) -> None:
+    assert re.fullmatch(r"[a-z][a-z0-9_]*", technique.name)
+    assert 10 <= len(technique.summary) <= 60
+    assert not technique.summary.endswith(".")
+    assert re.search(r"\b(19|20)\d\d\b|^torch\.optim\.", technique.reference), technique.reference
+    assert Recipe.__doc__ is not None
+    for setting in technique.settings:
+        for key in setting:
+            assert f"        {key}: " in Recipe.__doc__
+
+
+@every_technique
+def test_each_technique_has_settings_in_one_order_with_one_strength_each(technique: Technique) -> None:
+    assert technique.settings
+    assert len({str(setting) for setting in technique.settings}) == len(technique.settings)
+    if technique.strengths:
+        assert len(technique.strengths) == len(technique.settings)
+        # The strength is a number of its setting, so that a response curve shows what was set.
+        for setting, strength in zip(technique.settings, technique.strengths, strict=True):
+            assert strength in numbers_in(setting)
+        assert [technique.strength(i) for i in range(len(technique.settings))] == list(technique.strengths)
+    else:
+        assert technique.strength(0) is None
+
+
+def numbers_in(value: Any) -> set[float]:
+    if isinstance(value, dict):
+        return {number for part in value.values() for number in numbers_in(part)}
+    return {float(value)} if isinstance(value, int | float) else set()
+
+
+def test_the_catalogue_has_every_named_optimizer_schedule_and_averaging() -> None:
+    used: dict[str, set[str]] = {"optimizer": {"adam"}, "schedule": set(), "averaging": set()}  # Adam is the baseline
+    for technique in CATALOGUE.values():
+        for setting in technique.settings:
+            for field in used:
+                if field in setting:
+                    used[field].add(setting[field]["name"])
+    assert used == {"optimizer": set(OPTIMIZERS), "schedule": set(SCHEDULES), "averaging": set(AVERAGINGS)}
+
+
+# --- choosing ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", ["all", " all ", ["all"], "dropout,all"])
+def test_all_are_those_that_apply_to_the_task_in_the_order_of_the_catalogue(names: str | Iterable[str]) -> None:
+    assert choose_techniques(names, "classification") == tuple(CATALOGUE.values())
+    chosen = [technique.name for technique in choose_techniques(names, "regression")]
+    assert chosen == [name for name in CATALOGUE if name not in ("label_smoothing", "class_weights")]
+
+
+@pytest.mark.parametrize(
+    "names", ["mixup,dropout", " mixup , dropout ,", ["mixup", "dropout"], "dropout,mixup,dropout"]
+)
+def test_a_list_is_taken_in_the_order_of_the_catalogue_once_each(names: str | Iterable[str]) -> None:
+    assert [technique.name for technique in choose_techniques(names, "classification")] == ["dropout", "mixup"]
+
+
+def test_a_mistyped_technique_is_refused_with_the_nearest() -> None:
+    with pytest.raises(OptionError, match="--techniques: no such technique 'droput'; did you mean 'dropout'"):
+        choose_techniques("mixup,droput", "classification")
+
+
+@pytest.mark.parametrize("names", ["", " , ", []])
+def test_an_empty_list_is_refused(names: str | Iterable[str]) -> None:
+    with pytest.raises(OptionError, match="--techniques: expected all or names from: dropout, mixup"):
+        choose_techniques(names, "classification")
+
+
+def test_a_list_of_which_nothing_applies_is_refused() -> None:
+    with pytest.raises(OptionError, match="none of label_smoothing applies to regression"):
+        choose_techniques("label_smoothing", "regression")
