@@ -25,7 +25,8 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """
     try:
         frame = pl.read_parquet(path)
-    except (pl.exceptions.PolarsError, OSError) as error:
+    # On damaged pages polars panics, which is no PolarsError and not even an Exception.
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{path}: expected a Parquet file, got one that can not be read ({reason}); it may be cut off, "
@@ -45,11 +46,14 @@ def read_npz(path: Path) -> pl.DataFrame:
         DataError: The file can not be read, holds pickled objects, lacks `X`, or has arrays that do not fit.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because np.load leaves a file that it can not read open.
+        with path.open("rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: expected an .npz file with arrays X and y, got a single array")
-            arrays = {name: archive[name] for name in archive.files}
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError, zlib.error) as error:
+            with archive:
+                arrays = {name: archive[name] for name in archive.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError, MemoryError, zlib.error) as error:
         raise DataError(
             f"{path}: expected an .npz file of plain arrays, got one that can not be read ({error}); "
             "it may be cut off or hold pickled objects, write it again with np.savez(path, X=X, y=y)"

@@ -75,7 +75,7 @@ def _nothing_there(source: str, path: Path) -> str:
         )
     if "://" in source:
         return f"{source}: expected a path, got an address; download the file first"
-    if path.is_dir():
+    if source and path.is_dir():
         return (
             f"{source}: expected a file ending in {', '.join(EXTENSIONS)}, got a folder; name the file in it "
             "(this version does not read folders of images)"
