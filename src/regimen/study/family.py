@@ -107,8 +107,8 @@ def full_shape(arms: Sequence[Arm], pairs: int | None) -> Shape:
 def fit(arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], limit: float) -> Shape:
     """Return the richest shape whose `cost` is within `limit`.
 
-    Arms beyond the first ten are given up first, then combinations, then arms down to three, then pairs down to eight,
-    and then both until nothing is left but a pilot.
+    Arms beyond the first ten are given up first, then combinations down to one, then arms down to three, then pairs
+    down to eight, and then both until nothing is left but a pilot.
 
     Raises:
         OptionError: Not even the smallest shape fits.
@@ -117,7 +117,7 @@ def fit(arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], 
         >>> arms = [Arm(name=n, technique=n, setting={}) for n in "abcdefghijkl"]
         >>> shape = fit(arms, None, lambda shape: shape.runs, 100)
         >>> shape.runs <= 100, len(shape.arms), shape.pairs
-        (True, 6, 10)
+        (True, 5, 10)
     """
     shapes = _shapes(arms, pairs)
     for shape in shapes:
@@ -135,7 +135,7 @@ def _shapes(arms: Sequence[Arm], pairs: int | None) -> list[Shape]:
         fewest = min(3, len(arms)) if count >= PILOT_BELOW and not pairs else 1
         for kept in range(len(arms), fewest - 1, -1):
             most = min(COMBINATIONS, kept - 1)
-            for combinations in range(most, -1, -1) if kept <= DEFAULT_ARMS else [most]:
+            for combinations in range(most, min(1, most) - 1, -1) if kept <= DEFAULT_ARMS else [most]:
                 shape = full_shape(arms[:kept], count)
                 shapes.append(replace(shape, combinations=combinations))
     return shapes

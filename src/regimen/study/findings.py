@@ -21,8 +21,8 @@ from regimen.study.environment import environment
 from regimen.study.family import PILOT_BELOW
 from regimen.study.judging import mean_curves
 from regimen.study.layout import Layout
-from regimen.study.ledger import Ledger
-from regimen.study.plan import BASELINE, Plan
+from regimen.study.ledger import Ledger, Phase
+from regimen.study.plan import BASELINE, RECIPE, Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,11 @@ def assemble(
     first = entries[0].run
     prepared = prepare(table, first.split, first.recipe.input_scaling)
     metric = METRICS[plan.metric]
-    arms = [BASELINE, *(arm.name for arm in plan.arms)]
+    curves = {arm: mean_curves(ledger.of("search", arm)) for arm in (BASELINE, *(arm.name for arm in plan.arms))}
+    if choice.arms:
+        # On the search's pairs, like all other curves.
+        phase: Phase = "search" if len(choice.arms) == 1 else "combine"
+        curves[RECIPE] = mean_curves(ledger.of(phase, " + ".join(choice.arms)))
     return Results(
         regimen=__version__,
         data=DataRecord(
@@ -90,7 +94,7 @@ def assemble(
             features=prepared.features,
             classes=table.classes,
             target=table.target,
-            notes=(*table.notes, *prepared.preparation.notes, *layout.notes),
+            notes=table.notes,
         ),
         model=ModelRecord(
             name=plan.model,
@@ -127,6 +131,6 @@ def assemble(
         ),
         confirmation=confirmation,
         runs=tuple(entry.record() for entry in entries),
-        curves={arm: mean_curves(ledger.of("search", arm)) for arm in arms},
+        curves=curves,
         environment=environment(),
     )

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regimen import streams
-from regimen.data import Split, Table, hold_out, near_duplicates, pair_split, set_aside
+from regimen.data import Split, Table, hold_out, pair_split, set_aside
 from regimen.records import Fresh
 
 Rows = npt.NDArray[np.int64]
@@ -24,7 +24,6 @@ class Layout:
         test: Rows that are touched once, at the end.
         search: Rows of the search.
         aside: Rows that only the confirmation sees, or None where the table is too small to spare any.
-        notes: What a reader of the results should know about the parts.
     """
 
     table: Table
@@ -32,22 +31,18 @@ class Layout:
     test: Rows
     search: Rows
     aside: Rows | None
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, table: Table) -> "Layout":
         """Return the layout of a table."""
         parts = hold_out(table)
         search, aside = set_aside(table, parts.development)
-        twins = near_duplicates(table, parts)
-        note = f"{twins} of {len(parts.test)} test rows also occur among the other rows (equal after rounding)"
         return cls(
             table=table,
             development=parts.development,
             test=parts.test,
             search=search,
             aside=aside,
-            notes=(note,) if twins else (),
         )
 
     @property

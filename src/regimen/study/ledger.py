@@ -111,7 +111,7 @@ class Ledger:
         done: dict[str, RunResult] = {}
         missing: dict[str, Run] = {}
         for job in jobs:
-            stored = self.store.load(job.run.identity, self.engine) if self.store else None
+            stored = None if self.store is None else self.store.load(job.run.identity, self.engine)
             if stored is not None and all(getattr(stored, name) is not None for name in keep):
                 done[job.run.identity] = stored
                 self.watch.finished(stored, stored=True)

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -18,9 +19,7 @@ from regimen.study.findings import Choice, Findings, Search, assemble
 from regimen.study.judging import judge_arms, judge_baseline, metrics
 from regimen.study.layout import Layout, confirmation_key, final_key, search_key
 from regimen.study.ledger import Job, Ledger, Watch
-from regimen.study.plan import BASELINE, Arm, Plan
-
-RECIPE = "recipe"
+from regimen.study.plan import BASELINE, RECIPE, Arm, Plan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +30,7 @@ class Final:
     metric: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Phases:
     """One study under way.
 
@@ -83,22 +82,30 @@ class Phases:
             metric=self.plan.metric,
         )
 
-    def _search_jobs(self, arm: str, recipe: Recipe, pair: int) -> Job:
-        key = search_key(self.plan.seed, pair)
-        return Job(arm, pair, self._make(recipe, self.layout.search_split(key), key))
+    @cached_property
+    def _search_pairs(self) -> list[tuple[int, Split]]:
+        """Key and split of each pair of the search, drawn once for all arms."""
+        keys = [search_key(self.plan.seed, pair) for pair in range(self.plan.pairs)]
+        return [(key, self.layout.search_split(key)) for key in keys]
+
+    def _search_jobs(self, arms: Sequence[tuple[str, Recipe]]) -> list[Job]:
+        """Return every arm on every pair, pair by pair: a worker then prepares the rows of a split once for all."""
+        return [
+            Job(name, pair, self._make(recipe, split, key))
+            for pair, (key, split) in enumerate(self._search_pairs)
+            for name, recipe in arms
+        ]
 
     def _search(self) -> Search:
         """Train the baseline and every arm on the same pairs, and judge the family."""
         recipe = self.plan.recipe
-        recipes = [(BASELINE, recipe)] + [(arm.name, arm.recipe(recipe)) for arm in self.plan.arms]
-        # Pair by pair, so that a worker prepares the rows of a split once for all arms.
-        jobs = [self._search_jobs(name, one, pair) for pair in range(self.plan.pairs) for name, one in recipes]
+        jobs = self._search_jobs([(BASELINE, recipe), *((arm.name, arm.recipe(recipe)) for arm in self.plan.arms)])
         self.ledger.execute("search", jobs)
         baseline = self.ledger.of("search", BASELINE)
         self._check_baseline(baseline)
         split = jobs[0].run.split
         mean = float(metrics(baseline).mean())
-        effect = self.plan.smallest_effect or smallest_effect(self.plan.metric, mean, len(split.validation))
+        effect = self.plan.smallest_effect or smallest_effect(METRICS[self.plan.metric], mean, len(split.validation))
         stopping = next((arm for arm in self.plan.arms if arm.technique == "early_stopping"), None)
         return Search(
             baseline=judge_baseline(baseline, self.ledger.of("search", stopping.name) if stopping else None),
@@ -142,8 +149,7 @@ class Phases:
                 continue
             tried += 1
             name = " + ".join((*best.arms, record.arm))
-            jobs = [self._search_jobs(name, candidate, pair) for pair in range(self.plan.pairs)]
-            found = metrics(self.ledger.execute("combine", jobs))
+            found = metrics(self.ledger.execute("combine", self._search_jobs([(name, candidate)])))
             delta = float((sign * (found - metrics(self.ledger.of("search", BASELINE)))).mean())
             if delta > best.delta:
                 best = Choice(recipe=candidate, arms=(*best.arms, record.arm), delta=delta)

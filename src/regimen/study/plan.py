@@ -10,6 +10,7 @@ from regimen.records import Fresh
 from regimen.run import Recipe, recipe_from_dict
 
 BASELINE = "baseline"
+RECIPE = "recipe"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,9 +5,8 @@ import time
 from collections.abc import Sequence
 
 from regimen import streams
-from regimen.data import METRICS, Table, default_metric
+from regimen.data import default_metric, find_metric
 from regimen.engine import choose_engine
-from regimen.errors import OptionError, nearest
 from regimen.run import Recipe, Run, recipe_to_dict
 from regimen.study.family import Shape, candidate_arms, fit, full_shape
 from regimen.study.layout import Layout, search_key
@@ -18,24 +17,6 @@ from regimen.study.plan import BASELINE, Arm, Plan
 # A plan for a budget in seconds leaves this share for what calibration can not see: reading, statistics, the report.
 RESERVE_SHARE, RESERVE_SECONDS = 0.05, 1.0
 CALIBRATION_EPOCHS = 2
-
-
-def choose_metric(name: str | None, table: Table) -> str:
-    """Return the metric's name: the given one if it fits the task, else the data's own.
-
-    Raises:
-        OptionError: There is no such metric, or it is for the other task.
-    """
-    if name is None:
-        return default_metric(table)
-    fitting = [metric.name for metric in METRICS.values() if metric.task == table.task]
-    if name not in METRICS:
-        raise OptionError(f"--metric: no such metric {name!r}{nearest(name, fitting)}")
-    if METRICS[name].task != table.task:
-        raise OptionError(
-            f"--metric: {name} is for {METRICS[name].task}, this is {table.task}; valid: {', '.join(fitting)}"
-        )
-    return name
 
 
 def make_plan(
@@ -58,7 +39,7 @@ def make_plan(
     first = layout.search_split(search_key(options.seed, 0))
     baseline = options.recipe(len(first.train))
     model = options.network
-    metric = choose_metric(options.metric, table)
+    metric = (default_metric(table) if options.metric is None else find_metric(options.metric, table.task)).name
     limit = options.limit
     arms, notes = candidate_arms(
         options.techniques, task=table.task, baseline=baseline, model=model, widen=limit is not None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from regimen.data import Table
 from regimen.engine import Trainer
-from regimen.errors import StoreError
+from regimen.errors import OptionError, StoreError
 from regimen.store import Store
 from regimen.study.findings import Findings
 from regimen.study.layout import Layout
@@ -54,7 +54,7 @@ class Study:
         """
         started = time.perf_counter()
         layout = Layout.of(self.data)
-        store = None if directory is None else Store(directory, create=not resume)
+        store = self._open(directory) if resume else None
         own = None
         try:
             trainer = self.trainer
@@ -64,6 +64,9 @@ class Study:
             if plan is None:
                 processes = own.processes if own else 1
                 plan = make_plan(layout, self.options, trainer, processes=processes, started=started, command=command)
+                # Only now is anything written: options that do not fit the data leave no trace.
+                if store is None and directory is not None:
+                    store = Store(directory, create=True)
                 if store is not None:
                     store.save_plan(plan.to_dict())
             self.watch.planned(plan.runs)
@@ -75,8 +78,13 @@ class Study:
             if store is not None:
                 store.close()
 
+    def _open(self, directory: Path | None) -> Store:
+        if directory is None:
+            raise OptionError("resume: expected the folder of a study, got none")
+        return Store(directory, create=False)
+
     def _stored_plan(self, store: Store | None) -> Plan | None:
-        stored = store.plan() if store else None
+        stored = None if store is None else store.plan()
         if stored is None:
             return None
         plan = Plan.from_dict(stored)
