@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.cli.conftest import Regimen
 
 from regimen.store import Store
+
+from .conftest import Regimen
 
 TINY_RESUME = ("study", "iris", "--resume")
 GOOD = [f"{i},{i % 7},{'yes' if i % 3 else 'no'}" for i in range(60)]

@@ -24,9 +24,7 @@ class Folder:
     made: tuple[Path, ...] = field(default=())
 
     def withdraw(self, *files: str) -> None:
-        """Remove what was made, as long as it holds nothing but the named files."""
-        if not self.made:
-            return
+        """Remove the named files, which were written into it, and then what was made, as far as that is empty."""
         for name in files:
             (self.path / name).unlink(missing_ok=True)
         for path in reversed(self.made):

@@ -1,6 +1,7 @@
 """Conducts a study for the command line: claims its folder, shows progress, writes what was found, survives Ctrl-C."""
 
 import sqlite3
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -54,14 +55,16 @@ def conduct(request: StudyRequest) -> None:
     except KeyboardInterrupt:
         with undisturbed():
             stop_workers()
+            folder.withdraw()
             _say_how_to_resume("interrupted", folder.path, placed.command_line("study"))
         raise click.exceptions.Exit(INTERRUPTED) from None
-    except EngineError:
-        _say_how_to_resume("stopped", folder.path, placed.command_line("study"))
+    except EngineError as error:
+        # A worker that died may live next time; a baseline that diverges does so again.
+        if isinstance(error.__cause__, BrokenProcessPool):
+            _say_how_to_resume("stopped", folder.path, placed.command_line("study"))
         raise
     except InputError:
-        if not request.resume and not _has_plan(folder.path):
-            folder.withdraw(FILE)
+        folder.withdraw()
         raise
     _show(findings.results, folder.path)
 
@@ -123,18 +126,10 @@ def _show(results: Results, path: Path) -> None:
 
 
 def _say_how_to_resume(what: str, path: Path, command: str) -> None:
-    try:
-        with Store(path, create=False) as store:
-            kept = f"{plural(len(store), 'finished run')} kept in {path}"
-    except StoreError:
-        kept = f"nothing was stored yet in {path}"
-    click.echo(printable(f"regimen: {what}; {kept}; go on with:"), err=True)
+    if not (path / FILE).exists():
+        click.echo(f"regimen: {what} before the first run; nothing was written", err=True)
+        return
+    with Store(path, create=False) as store:
+        kept = plural(len(store), "finished run")
+    click.echo(printable(f"regimen: {what}; {kept} kept in {path}; go on with:"), err=True)
     click.echo(f"  {printable(command)}", err=True)
-
-
-def _has_plan(path: Path) -> bool:
-    try:
-        with Store(path, create=False) as store:
-            return store.plan() is not None
-    except StoreError:
-        return False
