@@ -8,7 +8,7 @@ import pytest
 
 from regimen import __version__
 from regimen.cli import app
-from regimen.cli.app import COMMANDS
+from regimen.cli.commands import COMMANDS
 from regimen.cli.wording import printable
 
 from .conftest import Regimen
