@@ -8,16 +8,9 @@
 
 namespace regimen {
 
-std::vector<Slice> slices_of(long rows, long batch_size) {
+std::vector<Slice> slices_of(const RegimenRun& run) {
   std::vector<Slice> slices;
-  for (long first = 0; first < rows; first += batch_size) {
-    const long count = std::min(batch_size, rows - first);
-    if (rows - first == 1 && !slices.empty()) {
-      ++slices.back().rows;
-    } else {
-      slices.push_back({first, count});
-    }
-  }
+  for (long i = 0; i < run.batches; ++i) slices.push_back({run.starts[i], run.starts[i + 1] - run.starts[i]});
   return slices;
 }
 

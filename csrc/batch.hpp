@@ -12,8 +12,8 @@ struct Slice {
   long first, rows;
 };
 
-// The slices of one epoch; a single leftover row joins the batch before it.
-std::vector<Slice> slices_of(long rows, long batch_size);
+// The slices of one epoch.
+std::vector<Slice> slices_of(const RegimenRun& run);
 
 class Batches {
  public:

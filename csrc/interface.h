@@ -78,7 +78,8 @@ typedef struct {
   uint64_t key;
   int64_t blocks;
   const RegimenBlock* block;
-  int64_t batch_size, epochs;
+  int64_t epochs, batches;
+  const int64_t* starts; /* [batches + 1]: batch i of an epoch has the shuffled rows starts[i] to starts[i + 1] */
   int64_t criterion;
   double label_smoothing;
   const float* class_weights; /* [classes], or null */

@@ -15,7 +15,7 @@ class Training {
  public:
   explicit Training(RegimenRun& run)
       : run_(run),
-        slices_(slices_of(run.train.rows, run.batch_size)),
+        slices_(slices_of(run)),
         most_rows_(most_rows(slices_)),
         network_(run, most_rows_),
         batches_(run, network_, most_rows_),

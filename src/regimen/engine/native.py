@@ -47,8 +47,6 @@ def why_not(run: Run) -> str | None:
         return f"has no update rule {type(recipe.optimizer).__name__}"
     if isinstance(recipe.optimizer, Adam) and recipe.optimizer.eps < SMALLEST_EPSILON:
         return f"needs eps >= {SMALLEST_EPSILON:g}"
-    if recipe.normalization == "batch" and recipe.batch_size == 1:
-        return "batch normalization of single rows is an error"
     if find_kernels() is None:
         return why_no_kernels()
     return None
@@ -154,8 +152,9 @@ class NativeTraining(Training):
             key=self.run.key,
             blocks=len(blocks),
             block=(native_types.Block * len(blocks))(*blocks),
-            batch_size=recipe.batch_size,
             epochs=recipe.epochs,
+            batches=len(self.slices),
+            starts=memory.address(np.array([0, *(rows.stop for rows in self.slices)]), np.int64),
             criterion=Criterion.CROSS_ENTROPY if self._classifies else Criterion.SQUARED_ERROR,
             label_smoothing=self.objective.label_smoothing,
             class_weights=memory.address(weights, np.float32),
@@ -283,7 +282,9 @@ class NativeTraining(Training):
         chosen = self.returned_epoch - 1
         return self._record(
             "finished" if ending == Ending.FINISHED else "stopped",
-            **{name: values[chosen] for name, values in self.curves.items()},
+            metric=self.curves["metric"][chosen],
+            train_loss=self.curves["train_loss"][chosen],
+            validation_loss=self.curves["validation_loss"][chosen],
         )
 
     def _metrics(self, epochs: int) -> list[float]:

@@ -108,7 +108,7 @@ class Trainer:
         for i, result in train_native([runs[index] for index in native], threads=self.processes, keep=keep):
             yield native[i], result
         for i, result in self._reference_results([runs[index] for index in others], keep):
-            yield others[i], replace(result, why=reasons[others[i]])
+            yield others[i], replace(result, why=reasons[others[i]] or "")
 
     def _reference_results(self, runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
         if self.processes == 1 or len(runs) == 1:

@@ -119,8 +119,9 @@ class Run(ctypes.Structure):
         ("key", c_uint64),
         ("blocks", c_int64),
         ("block", ctypes.POINTER(Block)),
-        ("batch_size", c_int64),
         ("epochs", c_int64),
+        ("batches", c_int64),
+        ("starts", c_void_p),
         ("criterion", c_int64),
         ("label_smoothing", c_double),
         ("class_weights", c_void_p),
@@ -185,4 +186,5 @@ def aligned(shape: tuple[int, ...], dtype: type[Any] = np.float32) -> npt.NDArra
     count = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw = np.zeros(count + 64, dtype=np.uint8)
     start = -raw.ctypes.data % 64
-    return raw[start : start + count].view(dtype).reshape(shape)
+    values: npt.NDArray[Any] = raw[start : start + count].view(dtype).reshape(shape)
+    return values
