@@ -195,6 +195,19 @@ def test_masks_keep_the_16_bit_values_from_the_threshold_on(
     assert set(mask.unique().tolist()) <= {0.0, np.float32(65536 / (65536 - threshold))}
 
 
+def test_the_value_at_the_threshold_is_kept_and_the_one_below_is_dropped() -> None:
+    """Among 2^20 values each of 65,536 levels occurs about 16 times."""
+    four = torch.stack(philox(KEY, torch.arange(128), torch.arange(1024)[:, None], 0, 1 << 24), dim=-1)
+    levels = torch.stack((four & 0xFFFF, four >> 16), dim=-1).reshape(1024, 1024)
+    mask = dropout_mask(KEY, 0.3, rows=1024, features=1024, step=0)[0]
+    for level, kept in ((19661, True), (19660, False)):  # 0.3 · 65536 = 19660.8
+        places = (levels == level).nonzero().tolist()
+        assert places
+        for row, feature in places:
+            assert value16_by_hand(KEY, feature, row, 0, 1 << 24) == level
+            assert bool(mask[row, feature]) == kept
+
+
 @pytest.mark.parametrize("kind", ["default", "he_uniform", "xavier_uniform"])
 def test_uniform_initial_weights_are_the_words_scaled_to_the_bound(kind: str) -> None:
     net = nn.Sequential(nn.Linear(5, 3), nn.ReLU(), nn.Linear(3, 2))

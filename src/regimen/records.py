@@ -283,5 +283,5 @@ class Results:
             if schema != SCHEMA:
                 raise StoreError(f"{path} has schema {schema!r}; this version of regimen reads schema {SCHEMA}")
             return msgspec.convert(found, type=cls, strict=False)
-        except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is not the results of a study: {error}; run `regimen study` again") from error

@@ -132,7 +132,8 @@ class Store:
 
 def _pack(arrays: Mapping[str, npt.NDArray[Any]] | None) -> bytes | None:
     # safetensors writes the memory as it lies: a transposed array would come back scrambled.
-    return None if arrays is None else safetensors.numpy.save({k: np.ascontiguousarray(v) for k, v in arrays.items()})
+    # (np.ascontiguousarray would also turn a scalar into a vector.)
+    return None if arrays is None else safetensors.numpy.save({k: np.asarray(v, order="C") for k, v in arrays.items()})
 
 
 def _unpack(blob: bytes | None) -> dict[str, npt.NDArray[Any]] | None:

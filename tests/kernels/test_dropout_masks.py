@@ -42,6 +42,11 @@ def test_scale_times_share_kept_is_exactly_one(threshold: int) -> None:
     assert keep_scale(p) == float(Fraction(65536, 65536 - threshold))
 
 
+def test_scale_and_effective_rate_are_those_of_the_rounded_rate() -> None:
+    assert keep_scale(0.3) == 65536 / (65536 - 19661)
+    assert effective_p(0.3) == 19661 / 65536
+
+
 @pytest.mark.parametrize("p", [0.0, 1.0])
 def test_the_rates_zero_and_one_are_exact(p: float) -> None:
     assert effective_p(p) == p

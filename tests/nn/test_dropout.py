@@ -123,6 +123,12 @@ def test_masks_drawn_ahead_equal_those_drawn_one_by_one(ahead: int, rows: int) -
         assert torch.equal(drop(one, x, n), drop(many, x, n, ahead=ahead))
 
 
+def test_steps_may_be_gone_through_in_any_order() -> None:
+    layer, x = Dropout(0.5, seed=KEY), torch.ones(4, 16)
+    for n in (5, 6, 3, 4, 9, 0):
+        assert torch.equal(drop(layer, x, n, ahead=3), dropout_mask(KEY, 0.5, rows=4, features=16, step=n)[0])
+
+
 def test_a_block_drawn_ahead_is_bounded_and_still_right(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("regimen.nn.dropout.MAX_AHEAD", 100)
     layer, x = Dropout(0.4, seed=KEY), torch.ones(4, 12)

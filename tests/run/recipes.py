@@ -1,10 +1,13 @@
-"""Recipes of every kind, and a small made table to train them on."""
+"""Recipes of every kind, a small made table to train them on, and their scripts run on torch alone."""
 
+import builtins
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+import torch
 
 from regimen.data import Column, Split, Table
 from regimen.models import MLP
@@ -119,3 +122,27 @@ def run_of(recipe: Recipe, task: Task) -> Run:
     split = Split(train=rows[:TRAIN], validation=rows[TRAIN:], test=rows[:0])
     metric = "accuracy" if task == "classification" else "rmse"
     return Run(recipe=recipe, model=MODEL, data=made, split=split, key=KEY, metric=metric)
+
+
+def only_torch(name: str, *rest: Any) -> Any:
+    if name.partition(".")[0] not in ("torch", "copy", "math"):
+        raise ImportError(f"the script imports {name}")
+    return builtins.__import__(name, *rest)
+
+
+def execute(code: str, rows: int = 23, *, features: int = FEATURES) -> dict[str, Any]:
+    """Run a script where nothing but torch can be imported, on a few random rows, and return its variables."""
+    torch.manual_seed(3)
+    codes = "CrossEntropyLoss" in code
+    names: dict[str, Any] = {
+        "__builtins__": vars(builtins) | {"__import__": only_torch},
+        "x_train": torch.randn(rows, features),
+        "y_train": torch.arange(rows) % CLASSES if codes else torch.randn(rows),
+    }
+    exec(compile(code, "<script>", "exec"), names)
+    return names
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    exponents = np.exp(logits.astype(np.float64))
+    return exponents / exponents.sum(axis=1, keepdims=True)

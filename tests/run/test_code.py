@@ -1,9 +1,7 @@
 """The plain-PyTorch script of a recipe: short, on torch alone, with the layers of the saved network."""
 
 import ast
-import builtins
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,25 +13,7 @@ from regimen.records import Task
 from regimen.run import Recipe, Run
 from regimen.techniques import Adam
 
-from .recipes import BASE, CLASSES, FEATURES, KEY, every_recipe, run_of, script, table
-
-
-def only_torch(name: str, *rest: Any) -> Any:
-    if name.partition(".")[0] not in ("torch", "copy", "math"):
-        raise ImportError(f"the script imports {name}")
-    return builtins.__import__(name, *rest)
-
-
-def execute(code: str, rows: int = 23, *, features: int = FEATURES) -> dict[str, Any]:
-    torch.manual_seed(3)
-    codes = "CrossEntropyLoss" in code
-    names: dict[str, Any] = {
-        "__builtins__": vars(builtins) | {"__import__": only_torch},
-        "x_train": torch.randn(rows, features),
-        "y_train": torch.arange(rows) % CLASSES if codes else torch.randn(rows),
-    }
-    exec(compile(code, "<script>", "exec"), names)
-    return names
+from .recipes import BASE, CLASSES, FEATURES, KEY, every_recipe, execute, run_of, script, table
 
 
 @every_recipe

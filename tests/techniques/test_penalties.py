@@ -101,6 +101,16 @@ def test_max_norm_leaves_short_rows_bitwise_alone_and_is_idempotent(weight: Tens
     torch.testing.assert_close(after(limit_norm, limited, radius), limited, rtol=1e-14, atol=0)
 
 
+@pytest.mark.parametrize("radius", [0.45107543818174634, 3.8012071652620736, 6.125, 7.46875])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_row_within_its_bound_does_not_drift_over_many_steps(radius: float, dtype: torch.dtype) -> None:
+    """PyTorch computes r / r of a number and a tensor as r · (1 / r), which misses 1 for these."""
+    weight = torch.full((1, 1), 0.25, dtype=dtype)
+    for _ in range(100):
+        limit_norm([weight], radius)
+    assert weight.item() == 0.25
+
+
 def test_max_norm_counts_all_incoming_weights_of_a_convolutional_unit() -> None:
     weight = torch.randn(3, 2, 5, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     limited = after(limit_norm, weight, 0.5)

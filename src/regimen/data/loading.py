@@ -118,7 +118,8 @@ def _table(
     _check_ignored(source, ignore, chosen)
     if task is not None and task not in get_args(Task):
         raise OptionError(f"task: expected classification or regression, got {task!r}{hint(str(task), get_args(Task))}")
-    answer = read_target(source.frame[chosen], source.where, task)
+    known = source.task if chosen == source.target else None
+    answer = read_target(source.frame[chosen], source.where, task or known)
     _check_rows(source.where, answer)
     columns, notes = described(source, [*ignore, chosen], answer.rows)
     parts, targets = [features_of(source, columns, answer.rows)], [answer]

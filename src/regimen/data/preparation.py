@@ -174,7 +174,7 @@ class Preparation:
         """
         try:
             return msgspec.json.decode(text, type=cls)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise StoreError(
                 f"expected the preparation of a saved model, got other JSON: {error}; save again"
             ) from error

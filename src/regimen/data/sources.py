@@ -9,6 +9,7 @@ from regimen.data.binary_files import frame_of, read_npz, read_parquet
 from regimen.data.csv_files import read_csv
 from regimen.data.naming import hint
 from regimen.errors import DataError, nearest
+from regimen.records import Task
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 EXTENSIONS = (".csv", ".tsv", ".parquet", ".npz")
@@ -24,6 +25,7 @@ class Source:
         where: For messages: the same, or the path as given.
         frame: The columns; those of separated values are text.
         target: The target that needs no naming, or None.
+        task: What that target is for, where it is known.
         whole: The columns are elements of arrays and keep their places: constant ones stay.
         decimal_comma: Numbers may be written as 1,5, because commas do not separate cells.
     """
@@ -32,6 +34,7 @@ class Source:
     where: str
     frame: pl.DataFrame
     target: str | None = None
+    task: Task | None = None
     whole: bool = False
     decimal_comma: bool = False
 
@@ -101,4 +104,5 @@ def _bundled(name: str) -> Source:
     if labels is not None:
         target = labels.astype(str)[target]
     frame = frame_of(bunch.data, target, where=name, names=list(bunch.feature_names)).rename({"y": "target"})
-    return Source(name=name, where=name, frame=frame, target="target", whole=True)
+    task: Task = "regression" if labels is None else "classification"
+    return Source(name=name, where=name, frame=frame, target="target", task=task, whole=True)

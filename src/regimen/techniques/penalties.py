@@ -62,5 +62,7 @@ def limit_norm(weights: Iterable[Tensor], radius: float) -> None:
         Srivastava et al. (2014), JMLR 15, section 5.1 (max-norm regularization).
     """
     for weight in weights:
-        norms = weight.flatten(1).norm(dim=1).clamp(min=radius)
-        weight.mul_((radius / norms).view(-1, *[1] * (weight.dim() - 1)))
+        norms = weight.flatten(1).norm(dim=1)
+        # Not radius / clamped norms: PyTorch divides a number by a tensor as number · (1 / tensor), which can miss 1.
+        scales = torch.where(norms > radius, radius / norms, 1.0)
+        weight.mul_(scales.view(-1, *[1] * (weight.dim() - 1)))

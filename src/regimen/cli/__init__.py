@@ -1,0 +1,5 @@
+"""The command line: thin commands over the package, one clear message for every wrong input."""
+
+from regimen.cli.app import app, main
+
+__all__ = ["app", "main"]

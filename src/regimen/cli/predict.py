@@ -1,0 +1,21 @@
+"""`regimen predict DIR DATA`: the predictions of a saved model as CSV."""
+
+import click
+
+from regimen.cli.options import DATA, Text
+
+
+@click.command(short_help="Predict the rows of a table with a saved model.")
+@click.argument("directory", metavar="DIR", type=Text("the folder of a study or of `regimen train`"))
+@click.argument("data", metavar="DATA", type=DATA)
+@click.option("--out", type=Text("FILE"), help="Where to write; - is standard output. [default: -]")
+def predict(directory: str, data: str, out: str | None) -> None:
+    """Predict the rows of DATA with the model in DIR.
+
+    Writes CSV: `prediction` in the labels of the training table, then `p_<class>`, the probability of each class; for
+    regression `prediction` alone. DATA needs the columns that the model was trained on, in any order; others are left
+    alone.
+    """
+    from regimen.cli.predictions import write_predictions
+
+    write_predictions(directory, data, out)

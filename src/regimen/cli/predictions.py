@@ -1,0 +1,71 @@
+"""Predictions of a saved model as CSV."""
+
+import csv
+import io
+from pathlib import Path
+
+import click
+import numpy as np
+
+from regimen.cli.folders import write_whole
+from regimen.cli.wording import printable
+from regimen.data import Features, read_features
+from regimen.errors import OptionError
+from regimen.run import SavedModel
+
+
+def write_predictions(directory: str, data: str, out: str | None) -> None:
+    """Predict the rows of `data` with the model in `directory` and write them, whole or not at all.
+
+    Args:
+        directory: Folder of a saved model.
+        data: A bundled table or a file.
+        out: A file; None or `-` is standard output.
+
+    Raises:
+        StoreError: There is no readable model, or the file can not be written.
+        DataError: The rows do not fit the model.
+        OptionError: `out` is a folder, or the file that is read.
+    """
+    _check_out(out, data)
+    model = SavedModel.load(directory)
+    features = read_features(data, model.preparation)
+    text = as_csv(model, features)
+    for note in features.notes:
+        click.echo(printable(f"note: {note}"), err=True)
+    if out is None or out == "-":
+        click.echo(text, nl=False)
+    else:
+        write_whole(Path(out), text)
+
+
+def _check_out(out: str | None, data: str) -> None:
+    if out is None or out == "-":
+        return
+    path = Path(out)
+    if path.is_dir():
+        raise OptionError(f"--out: expected a file, got the folder {out}; name a file in it")
+    if not path.parent.is_dir():
+        raise OptionError(f"--out: expected a file in a folder that is there, got {out}; make {path.parent} first")
+    if path.exists() and Path(data).exists() and path.samefile(data):
+        raise OptionError(f"--out: {out} is the file that is read; name another")
+
+
+def as_csv(model: SavedModel, features: Features) -> str:
+    """Return the predictions of the rows, in their order, as CSV with a header line.
+
+    Nine digits tell any two float32 numbers apart.
+    """
+    outputs = model.predict_outputs(features)
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    if model.task == "regression":
+        writer.writerow(["prediction"])
+        writer.writerows([f"{value:.9g}"] for value in outputs[:, 0])
+        return stream.getvalue()
+    shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    shares /= shares.sum(axis=1, keepdims=True)
+    writer.writerow(["prediction", *(f"p_{label}" for label in model.classes)])
+    for best, row in zip(outputs.argmax(axis=1).tolist(), shares.tolist(), strict=True):
+        writer.writerow([model.classes[best], *(f"{share:.9g}" for share in row)])
+    return stream.getvalue()

@@ -1,0 +1,90 @@
+"""What was asked on the command line, as frozen values: None is what was not given."""
+
+import shlex
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRequest:
+    """Where the rows are and what they mean; see `regimen.data.load`."""
+
+    data: str
+    target: str | None = None
+    task: Any = None
+    ignore: tuple[str, ...] | None = None
+    test: str | None = None
+    validation: str | None = None
+
+    @property
+    def table_options(self) -> dict[str, Any]:
+        """Return the arguments of `regimen.data.load` after the source."""
+        names = ("target", "task", "ignore", "test", "validation")
+        found = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in found.items() if value is not None}
+
+    def command_line(self, command: str) -> str:
+        """Return the command line that asks for this, quoted for a shell."""
+        words = ["regimen", command, *(["--", self.data] if self.data.startswith("-") else [self.data])]
+        options: list[str] = []
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.name == "data" or value is None or value is False:
+                continue
+            options.append("--" + field.name.replace("_", "-"))
+            if value is not True:
+                # In one word, so that a value which starts with a dash is no option.
+                text = _joined(value) if isinstance(value, tuple) else str(value)
+                if text.startswith("-"):
+                    options[-1] += "=" + text
+                else:
+                    options.append(text)
+        return shlex.join([*words[:2], *options, *words[2:]] if "--" in words else [*words, *options])
+
+
+def _joined(names: tuple[str, ...]) -> str:
+    return ",".join(
+        '"' + name.replace('"', '""') + '"' if set(name) & set(',"') or name != name.strip() else name for name in names
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudyRequest(DataRequest):
+    """What `regimen study` was asked; see `regimen.study.StudyOptions`."""
+
+    model: str | None = None
+    baseline: str | None = None
+    lr: float | None = None
+    batch_size: int | None = None
+    epochs: int | None = None
+    techniques: str | None = None
+    pairs: int | None = None
+    budget: str | None = None
+    metric: str | None = None
+    smallest_effect: float | None = None
+    engine: str | None = None
+    device: str | None = None
+    processes: int | None = None
+    seed: int | None = None
+    out: str | None = None
+    resume: bool = False
+
+    def without_place(self) -> Self:
+        """Return the request without where it writes, so that its command line can be run again."""
+        return replace(self, out=None, resume=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainRequest(DataRequest):
+    """What `regimen train` was asked."""
+
+    recipe: str
+    model: str | None = None
+    networks: int | None = None
+    epochs: int | None = None
+    metric: str | None = None
+    engine: str | None = None
+    device: str | None = None
+    processes: int | None = None
+    seed: int | None = None
+    out: str | None = None

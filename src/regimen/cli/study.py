@@ -1,0 +1,59 @@
+"""`regimen study DATA`: which regularization helps, how strong, and how sure is that?"""
+
+import shlex
+from typing import Any
+
+import click
+
+from regimen.cli.options import Positive, Text, Whole, data_options, machine_options
+from regimen.cli.request import StudyRequest
+
+
+@click.command(short_help="Find out which regularization helps, and train the network.")
+@data_options
+@click.option("--model", type=Text("MODEL"), help="mlp, mlp:256x256, mlp:64:tanh or mlp:linear. [default: mlp:128x128]")
+@click.option(
+    "--baseline", type=Text("RECIPE.toml"), help="Recipe to compare with. [default: Adam without regularization]"
+)
+@click.option("--lr", type=Positive(), help="Learning rate of the baseline. [default: 0.001]")
+@click.option("--batch-size", type=Whole("B", low=1), help="Rows of a step. [default: 32 to 512, by the rows]")
+@click.option("--epochs", type=Whole("E", low=1), help="Passes over the training rows. [default: 40]")
+@click.option("--techniques", type=Text("all|a,b,c"), help="What to try. [default: the first ten at one strength each]")
+@click.option("--pairs", type=Whole(low=2), help="Pairs that all arms share; below 8 a pilot. [default: 10]")
+@click.option("--budget", type=Text("300runs|60s"), help="How much to train, or how long.")
+@click.option("--metric", type=Text("NAME"), help="accuracy, rmse, …: what is compared. [default: by the data]")
+@click.option(
+    "--smallest-effect",
+    type=Positive(),
+    help="From where on a difference matters; 0.01 is one point of accuracy. [default: half a point, 2 % of the RMSE]",
+)
+@machine_options
+@click.option("--out", type=Text("DIR"), help="Where to write. [default: runs/<data>-<n>, the next free n]")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted study: that in --out, or the newest of DATA.")
+def study(**values: Any) -> None:
+    """Find out which regularization helps on DATA, and train the network that it gives.
+
+    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes) or a .csv, .tsv, .parquet or .npz file.
+
+    Writes report.html, results.json, recipe.toml and the trained model. Ctrl-C keeps what is finished, --resume goes
+    on from there.
+    """
+    from regimen.cli.study_session import conduct
+
+    conduct(StudyRequest(**values))
+
+
+def read_command_line(command: str) -> StudyRequest | None:
+    """Return the request behind a stored command line, None where it holds none (a study started from Python).
+
+    Example:
+        >>> read_command_line("regimen study iris --pairs 8").pairs
+        8
+    """
+    words = shlex.split(command)
+    if words[:2] != ["regimen", "study"]:
+        return None
+    try:
+        return StudyRequest(**study.make_context("study", words[2:]).params)
+    except click.UsageError:
+        return None

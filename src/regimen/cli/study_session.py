@@ -1,0 +1,135 @@
+"""Conducts a study for the command line: claims its folder, shows progress, writes what was found, survives Ctrl-C."""
+
+import sqlite3
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import fields, replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from regimen.cli.device import require_device
+from regimen.cli.folders import Folder, claim, write_whole
+from regimen.cli.progress import Meter, StudyProgress
+from regimen.cli.request import StudyRequest
+from regimen.cli.resume import Found, find
+from regimen.cli.wording import printable
+from regimen.cli.workers import stop_workers, undisturbed
+from regimen.data import Table, load
+from regimen.engine import Trainer
+from regimen.errors import EngineError, InputError, StoreError
+from regimen.records import Results
+from regimen.report import results_table, write_report
+from regimen.report.quantities import plural
+from regimen.run import read_recipe
+from regimen.store import FILE, Store
+from regimen.study import Findings, Study, StudyOptions
+from regimen.study.layout import Layout
+from regimen.study.planning import make_plan
+
+INTERRUPTED = 130
+
+
+def conduct(request: StudyRequest) -> None:
+    """Do what `regimen study` was asked.
+
+    Raises:
+        InputError: Something is wrong with the options, the data or the folder; nothing was written.
+        EngineError: The study could not be finished; what was is kept.
+    """
+    require_device(request.device)
+    options = study_options(request)
+    if request.resume:
+        found = find(request)
+        folder = Folder(path=found.path)
+    else:
+        table = load(request.data, **request.table_options)
+        require_plan(table, options)
+        folder = claim(request.out, table.name)
+        found = Found(path=folder.path, plan=None, table=table)
+    placed = replace(request, out=str(folder.path), resume=True)
+    watch = StudyProgress(Meter("runs"))
+    try:
+        findings = _study(found, options, watch, request)
+        write_findings(folder.path, findings, found.table)
+    except KeyboardInterrupt:
+        with undisturbed():
+            stop_workers()
+            folder.withdraw()
+            _say_how_to_resume("interrupted", folder.path, placed.command_line("study"))
+        raise click.exceptions.Exit(INTERRUPTED) from None
+    except EngineError as error:
+        # A worker that died may live next time; a baseline that diverges does so again.
+        if isinstance(error.__cause__, BrokenProcessPool):
+            _say_how_to_resume("stopped", folder.path, placed.command_line("study"))
+        raise
+    except InputError:
+        folder.withdraw()
+        raise
+    _show(findings.results, folder.path)
+
+
+def study_options(request: StudyRequest) -> StudyOptions:
+    """Return the options of the study, checked as far as they can be without the data.
+
+    Raises:
+        InputError: A value is out of range, or the baseline can not be read.
+    """
+    names = {field.name for field in fields(StudyOptions)} - {"baseline"}
+    given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
+    baseline = None if request.baseline is None else read_recipe(request.baseline)
+    return StudyOptions(baseline=baseline, **given)
+
+
+def require_plan(table: Table, options: StudyOptions) -> None:
+    """Refuse options that do not fit the data before anything is written, by planning once for nothing.
+
+    A budget in seconds alone can not be tried without training.
+
+    Raises:
+        InputError: No study can be planned.
+    """
+    limit = options.limit
+    tried = replace(options, budget=None) if limit is not None and limit.unit == "s" else options
+    make_plan(Layout.of(table), tried, Trainer([table], processes=1), processes=1, started=0.0)
+
+
+def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: StudyRequest) -> Findings:
+    study = Study(data=found.table, options=options, watch=watch)
+    command = request.without_place().command_line("study")
+    try:
+        with watch.meter:
+            return study.run(found.path, resume=request.resume, command=command)
+    except sqlite3.DatabaseError as error:
+        raise StoreError(f"{found.path / FILE} is damaged ({error}); start a new study without --resume") from error
+
+
+def write_findings(path: Path, findings: Findings, table: Table) -> None:
+    """Write model, recipe, report and results, the results last: where they are, the study is finished.
+
+    Raises:
+        StoreError: A file can not be written.
+    """
+    results = findings.results
+    findings.model.save(path)
+    train = f"regimen train {printable(table.name)} --recipe recipe.toml --model {results.model.name}"
+    write_whole(path / "recipe.toml", f"# Found by a study of {printable(table.name)}; {train}\n{results.recipe.toml}")
+    write_report(results, path / "report.html")
+    write_whole(path / "results.json", results.to_json())
+
+
+def _show(results: Results, path: Path) -> None:
+    Console(highlight=False).print(results_table(results))
+    click.echo()
+    for what, name in (("report", "report.html"), ("recipe", "recipe.toml"), ("model", "model.safetensors")):
+        click.echo(printable(f"{what:<8}{path / name}"))
+
+
+def _say_how_to_resume(what: str, path: Path, command: str) -> None:
+    if not (path / FILE).exists():
+        click.echo(f"regimen: {what} before the first run; nothing was written", err=True)
+        return
+    with Store(path, create=False) as store:
+        kept = plural(len(store), "finished run")
+    click.echo(printable(f"regimen: {what}; {kept} kept in {path}; go on with:"), err=True)
+    click.echo(f"  {printable(command)}", err=True)
