@@ -47,6 +47,8 @@ class RunResult:
         message: Why a run failed or diverged; empty otherwise.
         outputs: Raw network outputs by part, float32 `[rows, outputs]`, where they were asked for.
         weights: Parameters and buffers by `state_dict` name, where they were asked for.
+        engine: Which engine trained it.
+        why: Why that engine, where a faster one was there and could not train this run; empty otherwise.
     """
 
     identity: str
@@ -62,6 +64,8 @@ class RunResult:
     message: str = ""
     outputs: Mapping[str, npt.NDArray[np.float32]] | None = None
     weights: Mapping[str, npt.NDArray[Any]] | None = None
+    engine: str = "reference"
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

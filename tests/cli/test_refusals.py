@@ -136,7 +136,7 @@ CASES = {
     "a negative smallest effect": (("study", "iris", "--smallest-effect", "-1"), "--smallest-effect: expected"),
     "an endless smallest effect": (("study", "iris", "--smallest-effect", "inf"), "--smallest-effect: expected"),
     "a mistyped engine": (("study", "iris", "--engine", "referense"), "did you mean 'reference'?"),
-    "an engine of a later version": (("study", "iris", "--engine", "native"), "--engine: no such engine 'native'"),
+    "an engine of a later version": (("study", "iris", "--engine", "stacked"), "--engine: no such engine 'stacked'"),
     "a mistyped device": (("study", "iris", "--device", "cpuu"), "--device: no such value 'cpuu'; did you mean 'cpu'?"),
     "a device that no engine uses": (("study", "iris", "--device", "cuda"), "--device: cuda was asked for"),
     "a negative seed": (("study", "iris", "--seed", "-1"), "--seed: expected"),

@@ -13,6 +13,7 @@ from regimen.data import Table
 from regimen.engine import ENGINES, Trainer, choose_engine, train, train_one
 from regimen.engine.trainer import available_cores
 from regimen.errors import EngineError, OptionError
+from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult
 from regimen.run import Run
 from regimen.techniques import EMA, SGD, EarlyStopping
@@ -24,7 +25,7 @@ KEEP = ("outputs", "weights")
 @pytest.fixture(scope="module")
 def two_processes(classification: Table, regression: Table) -> Iterator[Trainer]:
     """One pool for all tests of this file: starting a process takes as long as a hundred runs."""
-    with Trainer([classification, regression], processes=2) as trainer:
+    with Trainer([classification, regression], engine="reference", processes=2) as trainer:
         yield trainer
 
 
@@ -63,9 +64,9 @@ def test_two_processes_give_what_one_gives_to_the_bit(two_processes: Trainer, ru
 
 
 def test_the_order_of_the_runs_changes_no_result(two_processes: Trainer, runs: list[Run]) -> None:
-    forward = train(runs, processes=1, keep=KEEP)
+    forward = train(runs, engine="reference", processes=1, keep=KEEP)
     for order in ([5, 3, 1, 0, 2, 4], [4, 4, 0]):
-        for trainer in (two_processes, Trainer([], processes=1)):
+        for trainer in (two_processes, Trainer([], engine="reference", processes=1)):
             shuffled = trainer.train([runs[i] for i in order], keep=KEEP)
             for result, i in zip(shuffled, order, strict=True):
                 assert_same(result, forward[i])
@@ -73,7 +74,7 @@ def test_the_order_of_the_runs_changes_no_result(two_processes: Trainer, runs: l
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_every_result_is_reported_once_with_its_index(two_processes: Trainer, runs: list[Run], processes: int) -> None:
-    trainer = two_processes if processes == 2 else Trainer([], processes=1)
+    trainer = two_processes if processes == 2 else Trainer([], engine="reference", processes=1)
     seen: dict[int, RunResult] = {}
     results = trainer.train(runs, on_result=lambda index, result: seen.setdefault(index, result))
     assert sorted(seen) == list(range(len(runs)))
@@ -91,7 +92,7 @@ def test_results_are_those_of_one_thread_and_the_callers_threads_are_given_back(
     seen: list[int] = []
     try:
         torch.set_num_threads(2)
-        train([run], processes=1, on_result=lambda *_: seen.append(torch.get_num_threads()))
+        train([run], engine="reference", processes=1, on_result=lambda *_: seen.append(torch.get_num_threads()))
         assert seen == [2]
         assert torch.get_num_threads() == 2
     finally:
@@ -109,7 +110,7 @@ def test_training_uses_one_thread(make_run: MakeRun, monkeypatch: pytest.MonkeyP
     threads = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        train([make_run()], processes=1)
+        train([make_run()], engine="reference", processes=1)
     finally:
         torch.set_num_threads(threads)
     assert seen == [1]
@@ -125,7 +126,10 @@ def test_a_worker_that_dies_is_told_and_what_was_finished_is_kept(make_run: Make
             os.kill(pid, signal.SIGKILL)
 
     runs = [make_run(epochs=1), *(make_run(epochs=100_000, key=key) for key in (1, 2))]
-    with Trainer([classification], processes=2) as trainer, pytest.raises(EngineError, match="a worker process died"):
+    with (
+        Trainer([classification], engine="reference", processes=2) as trainer,
+        pytest.raises(EngineError, match="a worker process died"),
+    ):
         trainer.train(runs, on_result=kill_the_workers)
     assert finished == [0]
 
@@ -137,6 +141,8 @@ def test_a_mistyped_engine_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("name", ENGINES)
 def test_an_engine_is_chosen_with_its_reasons(name: str) -> None:
+    if name == "native" and find_kernels() is None:
+        pytest.skip(why_no_kernels())
     choice = choose_engine(name)
     assert choice.name in ENGINES
     assert choice.reasons[choice.name]

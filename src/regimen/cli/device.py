@@ -21,6 +21,6 @@ def require_device(name: str | None) -> None:
             f"--device: cuda was asked for, but PyTorch {torch.__version__} finds no CUDA device; leave --device out"
         )
     raise OptionError(
-        "--device: cuda was asked for, but the engine of this version (reference) trains on the processor; "
+        "--device: cuda was asked for, but the engines of this version train on the processor; "
         "leave --device out"
     )

@@ -67,11 +67,13 @@ def train_one(run: Run, *, keep: Collection[str] = (), on_epoch: Callable[[int],
         The result. A run whose loss is not finite is `diverged`, scored as a constant prediction, and without weights;
         its curves end before the epoch it diverged in.
     """
-    return _Training(run, keep).result(on_epoch)
+    return Training(run, keep).result(on_epoch)
 
 
-class _Training:
-    """The state of one run between epochs."""
+class Training:
+    """The state of one run between epochs; other engines start from it and report through it."""
+
+    engine = "reference"
 
     def __init__(self, run: Run, keep: Collection[str]) -> None:
         self.run, self.recipe, self.keep = run, run.recipe, keep
@@ -260,6 +262,7 @@ class _Training:
             seconds=time.perf_counter() - self.started,
             curves=Curves(**curves),
             message=message,
+            engine=self.engine,
             outputs={part: value.numpy() for part, value in self.outputs.items()} if "outputs" in self.keep else None,
             weights=None if state is None else {name: value.numpy() for name, value in state.items()},
         )

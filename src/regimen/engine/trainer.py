@@ -1,22 +1,22 @@
 """A list of runs in, a list of results out: the one door to all engines."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-import torch
-
 from regimen.data import Table
+from regimen.engine.native import train_native, why_not
 from regimen.engine.reference import train_one
-from regimen.engine.workers import WorkerPool
+from regimen.engine.workers import WorkerPool, one_thread
 from regimen.errors import OptionError, nearest
+from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult
 from regimen.run import Run
 
-ENGINES = ("auto", "reference")
+ENGINES = ("auto", "native", "reference")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,22 +31,21 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     """Return the engine that `name` stands for.
 
     Raises:
-        OptionError: There is no such engine.
+        OptionError: There is no such engine, or `native` is asked for and not installed.
     """
     if name not in ENGINES:
         raise OptionError(f"--engine: no such engine {name!r}{nearest(name, ENGINES)}")
-    return EngineChoice(name="reference", reasons={"reference": "trains every model; the only engine so far"})
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one intra-op thread inside, which makes results exactly repeatable."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+    kernels = find_kernels()
+    if name == "native" and kernels is None:
+        raise OptionError(f"--engine native: {why_no_kernels()}")
+    if name == "reference":
+        return EngineChoice(name=name, reasons={"reference": "asked for"})
+    if kernels is None:
+        return EngineChoice(name="reference", reasons={"reference": "trains every model", "native": why_no_kernels()})
+    reasons = {"native": f"whole runs in C++, one on each core ({kernels.isa})"}
+    if name == "auto":
+        reasons["reference"] = "trains what native can not"
+    return EngineChoice(name="native", reasons=reasons)
 
 
 def available_cores() -> int:
@@ -60,8 +59,8 @@ class Trainer:
 
     Args:
         tables: Every table that a run will name.
-        engine: `auto` or `reference`.
-        processes: Runs trained at a time, >= 1; default one for each processor core.
+        engine: `auto`, `native` or `reference`.
+        processes: Runs trained at a time (in threads, if native), >= 1; default one for each processor core.
 
     Raises:
         OptionError: There is no such engine, or `processes` is below 1.
@@ -69,6 +68,7 @@ class Trainer:
 
     def __init__(self, tables: Collection[Table], *, engine: str = "auto", processes: int | None = None) -> None:
         self.choice = choose_engine(engine)
+        self.engine = engine
         if processes is not None and processes < 1:
             raise OptionError(f"--processes: expected at least 1, got {processes}")
         self.processes = processes or available_cores()
@@ -90,13 +90,27 @@ class Trainer:
             on_result: Called with index and result as each run finishes, in any order.
         """
         results: dict[int, RunResult] = {}
-        for index, result in self._results(runs, keep):
-            results[index] = result
-            if on_result is not None:
-                on_result(index, result)
+        # Closed at once, also when `on_result` raises: nothing may go on training behind the caller's back.
+        with closing(self._results(runs, keep)) as finished:
+            for index, result in finished:
+                results[index] = result
+                if on_result is not None:
+                    on_result(index, result)
         return [results[index] for index in range(len(runs))]
 
-    def _results(self, runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
+    def _results(self, runs: Sequence[Run], keep: Collection[str]) -> Generator[tuple[int, RunResult], None, None]:
+        reasons = [why_not(run) if self.choice.name == "native" else "" for run in runs]
+        refused = {reason for reason in reasons if reason}
+        if self.engine == "native" and refused:
+            raise OptionError(f"--engine native: {'; '.join(sorted(refused))}; use --engine auto")
+        native = [index for index, reason in enumerate(reasons) if reason is None]
+        others = [index for index, reason in enumerate(reasons) if reason is not None]
+        for i, result in train_native([runs[index] for index in native], threads=self.processes, keep=keep):
+            yield native[i], result
+        for i, result in self._reference_results([runs[index] for index in others], keep):
+            yield others[i], replace(result, why=reasons[others[i]] or "")
+
+    def _reference_results(self, runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
         if self.processes == 1 or len(runs) == 1:
             for index, run in enumerate(runs):
                 with one_thread():

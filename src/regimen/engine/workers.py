@@ -7,6 +7,7 @@ import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -17,6 +18,18 @@ from regimen.engine.reference import train_one
 from regimen.errors import EngineError
 from regimen.records import RunResult
 from regimen.run import Run
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one intra-op thread inside, which makes results exactly repeatable."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
 
 # Tables of this worker process, by digest: sent once to each worker instead of with every run.
 _tables: dict[str, Table] = {}

@@ -1,0 +1,38 @@
+// Losses of logits or outputs [outputs][rows]: gradients while training, the plain criterion when evaluating.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "activation.hpp"
+
+namespace regimen {
+
+// What is minimized. With w the class weights and e the label smoothing, row r with class y has the targets
+// q_c = (1 - e) · w_y · [c = y] + e / C · w_c, and the loss is Σ_r Σ_c -q_c · log p_c / Σ_r w_y.
+struct Criterion {
+  bool squared_error;
+  double label_smoothing;
+  const float* class_weights;  // or null
+  long classes;
+};
+
+// Targets of the rows of one batch; a second set for mixup, which counts `1 - share`.
+struct Targets {
+  const int32_t* labels[2];  // second: null without mixup
+  const float* values[2];
+  float share;
+};
+
+// outputs ← gradient of the mean training loss; columns beyond `rows` become 0. `scratch` holds `columns` floats.
+void loss_gradient(const Criterion& criterion, Plane outputs, long rows, const Targets& targets, float* scratch);
+
+struct Score {
+  double loss = 0.0;  // summed over rows
+  int64_t correct = 0;
+};
+
+// Adds the rows' plain loss, and which of them have their largest logit at their label.
+void add_score(const Criterion& criterion, Plane outputs, long rows, const int64_t* labels, const float* values, Score& score);
+
+}  // namespace regimen

@@ -1,0 +1,118 @@
+// Register-tiled micro-kernels: a tile of C stays in registers while A is broadcast and B is loaded once for each step.
+#include "product.hpp"
+
+#include <algorithm>
+
+#include "simd.hpp"
+
+namespace regimen {
+namespace {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr long kMostRows[4] = {0, 14, 14, 9};  // by vectors in a row of the tile: 32 registers
+#elif defined(__AVX2__)
+constexpr long kMostRows[4] = {0, 10, 6, 4};  // 16 registers
+#else
+constexpr long kMostRows[4] = {0, 10, 5, 3};  // 16 registers, one of them for the product before it is added
+#endif
+constexpr long kTableRows = 14;
+
+struct Tile {
+  const float* a;
+  long a_row;
+  const float* b;
+  long b_row;
+  float* c;
+  long c_row;
+  long depth;
+  Start start;
+};
+
+template <int R, int V, bool kTransposed>
+void multiply_tile(const Tile& t) {
+  Vf sum[R][V];
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      sum[i][v] = t.start.kind == Start::kBias  ? splat(t.start.bias[i])
+                  : t.start.kind == Start::kAdd ? load(t.c + i * t.c_row + v * kLanes)
+                                                : splat(0.0F);
+    }
+  }
+  const float* a = t.a;
+  const float* b = t.b;
+  const long a_row = t.a_row, b_row = t.b_row;
+  for (long p = t.depth; p > 0; --p) {
+    Vf row[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) row[v] = load(b + v * kLanes);
+#pragma GCC unroll 16
+    for (int i = 0; i < R; ++i) {
+      const Vf x = splat(kTransposed ? a[i] : a[i * a_row]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) sum[i][v] += x * row[v];
+    }
+    a += kTransposed ? a_row : 1;
+    b += b_row;
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < R; ++i) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) store(t.c + i * t.c_row + v * kLanes, sum[i][v]);
+  }
+}
+
+using Kernel = void (*)(const Tile&);
+
+template <int V, bool kTransposed, int... R>
+constexpr Kernel pick(long rows, std::integer_sequence<int, R...>) {
+  constexpr Kernel kernels[] = {(R + 1 <= kMostRows[V] ? &multiply_tile<(R + 1 <= kMostRows[V] ? R + 1 : 1), V, kTransposed> : nullptr)...};
+  return kernels[rows - 1];
+}
+
+template <bool kTransposed>
+Kernel kernel(long rows, long vectors) {
+  constexpr auto counts = std::make_integer_sequence<int, kTableRows>();
+  return vectors == 1   ? pick<1, kTransposed>(rows, counts)
+         : vectors == 2 ? pick<2, kTransposed>(rows, counts)
+                        : pick<3, kTransposed>(rows, counts);
+}
+
+// Rows are shared out evenly: 100 rows are four tiles of 13 and four of 12, not seven of 14 and one of 2.
+template <bool kTransposed>
+void multiply_columns(long rows, long vectors, Tile t) {
+  const long tiles = (rows + kMostRows[vectors] - 1) / kMostRows[vectors];
+  const long smaller = rows / tiles, larger = rows % tiles;
+  for (long i = 0; i < tiles; ++i) {
+    const long count = smaller + (i < larger);
+    kernel<kTransposed>(count, vectors)(t);
+    t.a += kTransposed ? count : count * t.a_row;
+    t.c += count * t.c_row;
+    if (t.start.kind == Start::kBias) t.start.bias += count;
+  }
+}
+
+template <bool kTransposed>
+void multiply_any(long rows, long columns, long depth, Matrix a, Matrix b, float* c, long c_row, Start start) {
+  long vectors = columns / kLanes;
+  for (long j = 0; vectors > 0;) {
+    // Two at a time; an odd count ends with three, because a single vector wastes loads.
+    const long width = vectors == 3 || vectors == 1 ? vectors : 2;
+    multiply_columns<kTransposed>(rows, width, {a.data, a.row, b.data + j, b.row, c + j, c_row, depth, start});
+    j += width * kLanes;
+    vectors -= width;
+  }
+}
+
+}  // namespace
+
+void multiply(long rows, long columns, long depth, Matrix a, Matrix b, float* c, long c_row, Start start) {
+  multiply_any<false>(rows, columns, depth, a, b, c, c_row, start);
+}
+
+void multiply_transposed(long rows, long columns, long depth, Matrix a, Matrix b, float* c, long c_row) {
+  multiply_any<true>(rows, columns, depth, a, b, c, c_row, {});
+}
+
+}  // namespace regimen

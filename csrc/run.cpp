@@ -1,0 +1,125 @@
+// The loop over epochs and steps, in the order that engine/reference.py specifies.
+#include "run.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "evaluation.hpp"
+#include "norm.hpp"
+
+namespace regimen {
+namespace {
+
+class Training {
+ public:
+  explicit Training(RegimenRun& run)
+      : run_(run),
+        slices_(slices_of(run)),
+        most_rows_(most_rows(slices_)),
+        network_(run, most_rows_),
+        batches_(run, network_, most_rows_),
+        evaluation_(run, network_),
+        updater_(run.update),
+        criterion_{run.criterion == REGIMEN_SQUARED_ERROR, run.label_smoothing, run.class_weights,
+                   run.block[run.blocks - 1].outputs},
+        scratch_(leading(most_rows_)) {
+    network_.read(run.parameters);
+    if (run.shares) average_ = Floats(network_.size());
+  }
+
+  // The status that the run ends with.
+  int64_t result(const std::atomic<bool>& cancelled) {
+    double best = std::numeric_limits<double>::infinity();
+    for (long epoch = 0; epoch < run_.epochs; ++epoch) {
+      if (!train_epoch(epoch, cancelled)) return REGIMEN_CANCELLED;
+      run_.epochs_run = epoch + 1;
+      const float* parameters = averaging_ ? average_.data() : network_.parameters();
+      if (run_.shares) evaluation_.reestimate(parameters, batches_, slices_);
+      if (!evaluation_.measure(parameters, epoch)) {
+        run_.returned_epoch = epoch + 1;
+        return REGIMEN_DIVERGED;
+      }
+      bool better = epoch + 1 == run_.epochs;
+      if (run_.patience) {
+        const double loss = run_.stop.losses[epoch];
+        better = loss < best - run_.min_delta;
+        if (better) best = loss;
+      }
+      if (better) snapshot(parameters, epoch);
+      if (run_.patience && epoch + 1 - run_.returned_epoch >= run_.patience && epoch + 1 < run_.epochs) {
+        return REGIMEN_STOPPED;
+      }
+    }
+    return REGIMEN_FINISHED;
+  }
+
+ private:
+  static long most_rows(const std::vector<Slice>& slices) {
+    long most = 0;
+    for (const Slice& slice : slices) most = std::max(most, slice.rows);
+    return most;
+  }
+
+  bool train_epoch(long epoch, const std::atomic<bool>& cancelled) {
+    batches_.shuffle(epoch);
+    long step = epoch * static_cast<long>(slices_.size());
+    for (const Slice& slice : slices_) {
+      if (cancelled.load(std::memory_order_relaxed)) return false;
+      const Targets targets = batches_.load(slice, step);
+      const Plane outputs =
+          network_.forward(network_.parameters(), {slice.rows, run_.key, static_cast<uint32_t>(step), true, kNormMomentum});
+      loss_gradient(criterion_, outputs, slice.rows, targets, scratch_.data());
+      updater_.begin(step, run_.rates[step]);
+      network_.backward(slice.rows, updater_);
+      if (run_.shares && run_.shares[step] >= 0.0) average(static_cast<float>(run_.shares[step]));
+      ++step;
+    }
+    return true;
+  }
+
+  // As torch.lerp(mean, live, share); the first parameters are the mean themselves.
+  void average(float share) {
+    const float* live = network_.parameters();
+    float* mean = average_.data();
+    if (!averaging_) std::copy_n(live, network_.size(), mean);
+    averaging_ = true;
+    for (long i = 0; i < network_.size(); ++i) {
+      const float d = live[i] - mean[i];
+      mean[i] = share < 0.5F ? mean[i] + share * d : live[i] - d * (1.0F - share);
+    }
+  }
+
+  void snapshot(const float* parameters, long epoch) {
+    run_.returned_epoch = epoch + 1;
+    evaluation_.keep_outputs(parameters);
+    if (run_.keep_parameters) network_.write(parameters, run_.parameters, run_.statistics);
+  }
+
+  RegimenRun& run_;
+  std::vector<Slice> slices_;
+  long most_rows_;
+  Network network_;
+  Batches batches_;
+  Evaluation evaluation_;
+  Updater updater_;
+  Criterion criterion_;
+  Floats scratch_, average_;
+  bool averaging_ = false;
+};
+
+}  // namespace
+
+void train(RegimenRun& run, const std::atomic<bool>& cancelled) {
+  const FlushSubnormals flushed;
+  const auto started = std::chrono::steady_clock::now();
+  run.epochs_run = run.returned_epoch = 0;
+  try {
+    run.status = Training(run).result(cancelled);
+  } catch (const std::bad_alloc&) {
+    run.status = REGIMEN_NO_MEMORY;
+  }
+  run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();
+}
+
+}  // namespace regimen
