@@ -81,6 +81,11 @@ def _damage(finished_study: Path) -> None:
     with sqlite3.connect("torn_plan/study.sqlite") as database:
         database.execute("UPDATE meta SET value = '{\"data\": 3}' WHERE key = 'plan'")
     database.close()
+    for name, column in (("torn_run", "result"), ("torn_outputs", "outputs")):
+        shutil.copytree(finished_study, name)
+        with sqlite3.connect(f"{name}/study.sqlite") as database:
+            database.execute(f"UPDATE runs SET {column} = x'00'")
+        database.close()
     shutil.copytree("torn_plan", "unfinished")
     Path("unfinished/results.json").unlink()
     Path("torn_model/model.json").write_text("{")
@@ -191,6 +196,8 @@ CASES = {
     "a store of another version": ((*TINY_RESUME, "--out", "other_store"), "format 99"),
     "a store in use": ((*TINY_RESUME, "--out", "in_use"), "in use by another process"),
     "a damaged plan": ((*TINY_RESUME, "--out", "torn_plan"), "plan that can not be read"),
+    "a damaged run": ((*TINY_RESUME, "--out", "torn_run"), "study.sqlite is damaged"),
+    "damaged outputs of a run": ((*TINY_RESUME, "--out", "torn_outputs"), "study.sqlite is damaged"),
     "a study of other data": (("study", "wine", "--resume", "--out", "runs/iris-1"), "other content"),
     # Options beside --resume that contradict the plan.
     "other pairs": ((*TINY_RESUME, "--pairs", "4"), "--pairs 3, not 4"),

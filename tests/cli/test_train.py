@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from regimen.data import METRICS, hold_out, load
-from regimen.engine import train_one
+from regimen.engine import train
 from regimen.run import Run, SavedModel, read_recipe
 from regimen.study.layout import Layout, final_key
 
@@ -39,7 +39,7 @@ def test_a_recipe_trains_on_all_rows_outside_the_test_part(regimen: Regimen, rec
         key=final_key(7),
         metric="accuracy",
     )
-    expected = train_one(run, keep=("weights",)).weights
+    expected = train([run], keep=("weights",))[0].weights
     assert expected is not None
     [found] = SavedModel.load("out").states
     assert all(np.array_equal(found[name], expected[name]) for name in expected)

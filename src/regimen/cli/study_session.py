@@ -6,6 +6,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import click
+import msgspec
+import safetensors
 from rich.console import Console
 
 from regimen.cli.device import require_device
@@ -28,6 +30,8 @@ from regimen.study.layout import Layout
 from regimen.study.planning import make_plan
 
 INTERRUPTED = 130
+# What reading a store raises whose pages or rows were changed by something else.
+DAMAGE = (sqlite3.DatabaseError, msgspec.MsgspecError, safetensors.SafetensorError)
 
 
 def conduct(request: StudyRequest) -> None:
@@ -100,7 +104,7 @@ def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: S
     try:
         with watch.meter:
             return study.run(found.path, resume=request.resume, command=command)
-    except sqlite3.DatabaseError as error:
+    except DAMAGE as error:
         raise StoreError(f"{found.path / FILE} is damaged ({error}); start a new study without --resume") from error
 
 

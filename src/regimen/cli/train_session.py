@@ -12,8 +12,7 @@ from regimen.cli.request import TrainRequest
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Metric, Table, default_metric, find_metric, load
-from regimen.engine import Trainer, choose_engine, train_one
-from regimen.engine.trainer import one_thread
+from regimen.engine import Trainer, choose_engine, one_thread, train_one
 from regimen.errors import EngineError, RegimenError
 from regimen.models import parse_model
 from regimen.records import RunResult
@@ -70,8 +69,8 @@ def _runs(table: Table, recipe: Recipe, metric: Metric, request: TrainRequest) -
 
 
 def _trained(runs: Sequence[Run], request: TrainRequest) -> list[RunResult]:
-    """Train all networks; a single one shows its epochs, several show those that are finished."""
-    alone = len(runs) == 1
+    """Train all networks; a single one in plain PyTorch shows its epochs, else those that are finished are shown."""
+    alone = len(runs) == 1 and choose_engine(request.engine or "auto").name == "reference"
     with Meter("epochs" if alone else "networks") as meter:
         meter.begin("training", runs[0].recipe.epochs if alone else len(runs))
         if alone:
@@ -82,7 +81,7 @@ def _trained(runs: Sequence[Run], request: TrainRequest) -> list[RunResult]:
                 results = trainer.train(runs, keep=("weights",), on_result=lambda index, result: meter.step())
     for index, result in enumerate(results, start=1):
         if result.weights is None or result.status in ("diverged", "failed"):
-            which = "the network" if alone else f"network {index} of {len(runs)}"
+            which = "the network" if len(runs) == 1 else f"network {index} of {len(runs)}"
             raise EngineError(f"{which} could not be trained: {result.message}; nothing was saved")
     return results
 
