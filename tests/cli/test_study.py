@@ -1,6 +1,7 @@
 """`regimen study` from the table to the files, in this process."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,16 @@ def test_the_files_say_the_same(finished_study: Path) -> None:
 def test_the_stored_command_can_be_run_again(finished_study: Path) -> None:
     command = Results.read(finished_study / "results.json").plan["command"]
     assert command == "regimen study iris --model mlp:4 --epochs 2 --techniques batch_norm,he --pairs 3 --processes 1"
+
+
+def test_the_recipe_says_how_to_train_it(regimen: Regimen) -> None:
+    Path("my data.csv").write_text("\n".join(["a,b,y", *(f"{i * 37 % 101},{i % 7},{i % 2}" for i in range(60))]) + "\n")
+    assert regimen("study", "my data.csv", "--target", "y", "--ignore", "b", *TINY).exit_code == 0
+    first = Path("runs/my_data-1/recipe.toml").read_text().splitlines()[0]
+    assert first.startswith("# regimen train 'my data.csv' --target y --ignore b ")
+    trained = regimen(*shlex.split(first.removeprefix("# regimen")), "--epochs", "1")
+    assert trained.exit_code == 0, trained.output
+    assert SavedModel.load("runs/my_data-2").model.name == "mlp:4"
 
 
 def test_the_end_of_a_study_names_its_files(regimen: Regimen) -> None:

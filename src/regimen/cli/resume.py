@@ -25,10 +25,10 @@ DATA_OPTIONS = ("target", "task", "ignore", "test", "validation")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """A stored study and the table that it is about; `plan` is None if it ended before it had one."""
+    """A study's folder and the table that it is about; `request` has every option of the data."""
 
     path: Path
-    plan: Plan | None
+    request: StudyRequest
     table: Table
 
 
@@ -46,11 +46,12 @@ def find(request: StudyRequest) -> Found:
     for path in [Path(request.out)] if request.out is not None else _candidates(request.data):
         plan = read_plan(path)
         asked = None if plan is None else read_command_line(plan.command)
-        table = load(request.data, **_filled(request, asked).table_options)
+        filled = _filled(request, asked)
+        table = load(filled.data, **filled.table_options)
         if plan is None or plan.digest == table.digest:
             if plan is not None:
                 refuse_contradictions(plan, request, asked, table)
-            return Found(path=path, plan=plan, table=table)
+            return Found(path=path, request=filled, table=table)
         refusals.append(_other_data(path, plan, request, asked))
     if refusals:
         raise StoreError(refusals[0])

@@ -13,7 +13,7 @@ from rich.console import Console
 from regimen.cli.device import require_device
 from regimen.cli.folders import Folder, claim, write_whole
 from regimen.cli.progress import Meter, StudyProgress
-from regimen.cli.request import StudyRequest
+from regimen.cli.request import DataRequest, StudyRequest, TrainRequest
 from regimen.cli.resume import Found, find
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
@@ -50,12 +50,12 @@ def conduct(request: StudyRequest) -> None:
         table = load(request.data, **request.table_options)
         require_plan(table, options)
         folder = claim(request.out, table.name)
-        found = Found(path=folder.path, plan=None, table=table)
-    placed = replace(request, out=str(folder.path), resume=True)
+        found = Found(path=folder.path, request=request, table=table)
+    placed = replace(found.request, out=str(folder.path), resume=True)
     watch = StudyProgress(Meter("runs"))
     try:
         findings = _study(found, options, watch, request)
-        write_findings(folder.path, findings, found.table)
+        write_findings(found, findings)
     except KeyboardInterrupt:
         with undisturbed():
             stop_workers()
@@ -108,16 +108,17 @@ def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: S
         raise StoreError(f"{found.path / FILE} is damaged ({error}); start a new study without --resume") from error
 
 
-def write_findings(path: Path, findings: Findings, table: Table) -> None:
+def write_findings(found: Found, findings: Findings) -> None:
     """Write model, recipe, report and results, the results last: where they are, the study is finished.
 
     Raises:
         StoreError: A file can not be written.
     """
-    results = findings.results
+    path, results = found.path, findings.results
     findings.model.save(path)
-    train = f"regimen train {printable(table.name)} --recipe recipe.toml --model {results.model.name}"
-    write_whole(path / "recipe.toml", f"# Found by a study of {printable(table.name)}; {train}\n{results.recipe.toml}")
+    data = {field.name: getattr(found.request, field.name) for field in fields(DataRequest)}
+    train = TrainRequest(recipe=str(path / "recipe.toml"), model=results.model.name, **data).command_line("train")
+    write_whole(path / "recipe.toml", f"# {printable(train)}\n{results.recipe.toml}")
     write_report(results, path / "report.html")
     write_whole(path / "results.json", results.to_json())
 

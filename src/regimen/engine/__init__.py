@@ -2,5 +2,6 @@
 
 from regimen.engine.reference import train_one
 from regimen.engine.trainer import ENGINES, EngineChoice, Trainer, choose_engine, train
+from regimen.engine.workers import one_thread
 
-__all__ = ["ENGINES", "EngineChoice", "Trainer", "choose_engine", "train", "train_one"]
+__all__ = ["ENGINES", "EngineChoice", "Trainer", "choose_engine", "one_thread", "train", "train_one"]
