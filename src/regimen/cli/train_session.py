@@ -13,7 +13,7 @@ from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Metric, Table, default_metric, find_metric, load
 from regimen.engine import Trainer, choose_engine, train_one
-from regimen.engine.trainer import one_thread
+from regimen.engine.workers import one_thread
 from regimen.errors import EngineError, RegimenError
 from regimen.models import parse_model
 from regimen.records import RunResult
