@@ -282,6 +282,6 @@ class Results:
             schema = found.get("schema") if isinstance(found, dict) else None
             if schema != SCHEMA:
                 raise StoreError(f"{path} has schema {schema!r}; this version of regimen reads schema {SCHEMA}")
-            return msgspec.convert(found, type=cls, strict=False)
+            return msgspec.convert(found, type=cls)
         except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError) as error:
             raise StoreError(f"{path} is not the results of a study: {error}; run `regimen study` again") from error

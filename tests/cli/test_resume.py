@@ -128,7 +128,8 @@ def test_a_study_that_was_killed_ends_with_the_same_figures(
 def test_ctrl_c_in_a_terminal_ends_worker_processes_without_a_traceback(
     regimen: Regimen, environment: dict[str, str]
 ) -> None:
-    options = ("--techniques", "dropout", "--epochs", "400", "--processes", "2", "--out", "out")
+    # Baselines that take many minutes beside arms that stop early.
+    options = ("--techniques", "early_stopping", "--epochs", "500000", "--processes", "2", "--out", "out")
     study = subprocess.Popen(
         [sys.executable, "-m", "regimen", "study", "iris", *options],
         env=environment,
@@ -137,13 +138,16 @@ def test_ctrl_c_in_a_terminal_ends_worker_processes_without_a_traceback(
         start_new_session=True,
     )
     store = Path("out/study.sqlite")
-    # Grown beyond its empty pages: the first run is stored, the workers are at the next ones.
+    # Grown beyond its empty pages: the first run is stored, so both workers are up, and one is at a baseline.
     while study.poll() is None and not (store.exists() and store.stat().st_size > 20_000):
         time.sleep(0.05)
     # A terminal sends the signal to the whole group, workers included.
     os.killpg(study.pid, signal.SIGINT)
     # Returns when the last holder of the pipe is gone, and workers hold it too.
-    _, stderr = study.communicate()
+    try:
+        _, stderr = study.communicate(timeout=120)
+    finally:
+        study.kill()
     assert study.returncode == 130
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1].strip().endswith("--out out --resume")

@@ -31,7 +31,7 @@ def load_columns(write: Callable[..., str]) -> Callable[..., Table]:
     def load_table(columns: Mapping[str, Sequence[object]], separator: str = ",", **options: object) -> Table:
         draws = np.random.default_rng(1)
         rows = len(next(iter(columns.values())))
-        filled = {"x": draws.normal(size=rows).round(3), **columns}
+        filled = {"x": draws.normal(size=rows).round(6), **columns}
         filled.setdefault("y", ["no", "yes"] * rows)
         lines = [separator.join(filled)]
         lines += [separator.join(str(values[i]) for values in filled.values()) for i in range(rows)]

@@ -54,6 +54,11 @@ def test_quoted_cells_may_hold_separators_quotes_and_line_ends(write: Callable[.
     assert table.columns[1].levels == ('say "w"', "two\nlines", "u, v")
 
 
+def test_the_separator_is_the_one_that_cuts_all_lines_alike(load_columns: Callable[..., Table]) -> None:
+    table = load_columns({"share (a; b; c; d)": [i / 8 for i in range(ROWS)]})
+    assert kinds(table) == {"x": "number", "share (a; b; c; d)": "number"}
+
+
 @pytest.mark.parametrize("word", ["", " ", "NA", "N/A", "NaN", "nan", "?", "null", '""'])
 def test_a_missing_cell_is_missing_in_every_kind_of_column(load_columns: Callable[..., Table], word: str) -> None:
     table = load_columns(
@@ -146,9 +151,14 @@ def test_few_words_among_many_numbers_count_as_missing_and_are_named(load_column
     assert "column 'a': 1 cell without a number taken as missing ('broken')" in table.notes
 
 
-def test_many_words_among_numbers_make_a_category(load_columns: Callable[..., Table]) -> None:
-    table = load_columns({"a": ["s", 1, "m", 2] * (ROWS // 4)})
-    assert table.columns[1].levels == ("1", "2", "m", "s")
+def test_words_among_few_numbers_make_a_category(load_columns: Callable[..., Table]) -> None:
+    table = load_columns({"a": ["s", *(i % 9 for i in range(1, ROWS))]})
+    assert table.columns[1].levels == (*"012345678", "s")
+
+
+def test_many_words_among_many_numbers_make_a_category(load_columns: Callable[..., Table]) -> None:
+    table = load_columns({"a": ["lost", "broken", "wet", *(i % 25 for i in range(3, ROWS))]})
+    assert kinds(table)["a"] == "category"
 
 
 @pytest.mark.parametrize("value", ["inf", "-Infinity", "1e39"])

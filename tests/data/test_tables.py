@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
@@ -72,6 +72,7 @@ def test_a_table_can_not_be_written_to(mixed: Table) -> None:
         np.float64, arrays.array_shapes(max_dims=2), elements=st.floats(allow_nan=True, allow_infinity=True)
     )
 )
+@example(values=np.array([np.nan, 0.0]))
 def test_equal_values_have_equal_bytes_whatever_their_layout(values: np.ndarray) -> None:
     # Every NaN is one value, whatever its bits; negative zero is zero.
     negated = np.where(np.isnan(values), -values, np.where(values == 0, -values, values))

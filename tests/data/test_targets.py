@@ -7,14 +7,14 @@ import pytest
 
 from regimen.data import Table, load
 
-ROWS = 200
+ROWS = 420
 
 TARGETS = {
     "text": ([("low", "mid", "high")[i % 3] for i in range(ROWS)], "classification", ("high", "low", "mid")),
-    "booleans": (["True", "False"] * 100, "classification", ("False", "True")),
+    "booleans": (["True", "False"] * (ROWS // 2), "classification", ("False", "True")),
     "whole numbers": ([(1, 2, 10)[i % 3] for i in range(ROWS)], "classification", ("1", "2", "10")),
-    "whole numbers written as floats": (["1.0", "0.0"] * 100, "classification", ("0", "1")),
-    "numbers and words": (["1", "2", "3+", "2"] * 50, "classification", ("1", "2", "3+")),
+    "whole numbers written as floats": (["1.0", "0.0"] * (ROWS // 2), "classification", ("0", "1")),
+    "numbers and words": (["1", "2", "3+", "2"] * (ROWS // 4), "classification", ("1", "2", "3+")),
     "twenty whole numbers": ([i % 20 for i in range(ROWS)], "classification", tuple(str(i) for i in range(20))),
     "21 whole numbers": ([i % 21 for i in range(ROWS)], "regression", ()),
     "fractions": ([i % 3 / 2 for i in range(ROWS)], "regression", ()),

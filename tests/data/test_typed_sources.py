@@ -2,13 +2,15 @@
 
 import io
 from collections.abc import Callable
-from datetime import UTC, date, datetime
+from datetime import date, datetime
+from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
 from regimen.data import BUNDLED, from_arrays, load
+from regimen.errors import DataError
 
 ROWS = 40
 LABELS = ["no", "yes"] * (ROWS // 2)
@@ -22,7 +24,9 @@ def test_parquet_columns_keep_their_types(write: Callable[..., str]) -> None:
             "flag": [i % 3 == 0 for i in range(ROWS)],
             "town": pl.Series(["u", None, "v", "w"] * (ROWS // 4), dtype=pl.Categorical),
             "day": [date(2024, 2, 1 + i % 28) for i in range(ROWS)],
-            "moment": [datetime(2024, 2, 1 + i % 28, 12, tzinfo=UTC) for i in range(ROWS)],
+            "moment": pl.Series([datetime(2024, 2, 1 + i % 28, 7) for i in range(ROWS)]).dt.replace_time_zone(
+                "America/New_York"
+            ),
             "text": [str(i / 2) for i in range(ROWS)],
             "pair": [[i, i] for i in range(ROWS)],
             "y": [i % 2 == 0 for i in range(ROWS)],
@@ -46,6 +50,16 @@ def test_parquet_columns_keep_their_types(write: Callable[..., str]) -> None:
     assert second["moment (days)"] == second["day (days)"] + 0.5
     assert table.classes == ("false", "true")
     assert "left out column 'pair': values of type List(Int64) are not supported" in table.notes
+
+
+def test_a_panic_of_the_parquet_reader_is_a_refusal(write: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # Flipped bytes inside a page make polars panic, which is not even an Exception.
+    def panic(path: Path) -> pl.DataFrame:
+        raise pl.exceptions.PanicException("Thrift out of range")
+
+    monkeypatch.setattr(pl, "read_parquet", panic)
+    with pytest.raises(DataError, match=r"can not be read \(Thrift out of range\)"):
+        load(write("PAR1", "t.parquet"), target="y")
 
 
 def test_a_parquet_file_gives_the_table_of_the_same_csv(write: Callable[..., str], mixed_csv: str) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import torch
 
-from regimen.errors import OptionError
+from regimen.data import hold_out, load
+from regimen.errors import OptionError, RecipeError
 from regimen.models import MLP
 from regimen.run import Recipe, Run
 from regimen.techniques import EMA, SGD, CosineLR, EarlyStopping, OneCycleLR
 
-# A run asks its table and split for their digests only.
-TABLE: Any = SimpleNamespace(digest="a1" * 32)
+# A run asks its table and split for their digests and the task only.
+TABLE: Any = SimpleNamespace(digest="a1" * 32, task="classification", name="table")
 SPLIT: Any = SimpleNamespace(digest="b2" * 32)
 
 OTHER_VALUES: dict[str, Any] = {
@@ -51,13 +52,33 @@ def run_of(recipe: Recipe | None = None, **changes: Any) -> Run:
 
 def test_the_identity_is_frozen() -> None:
     """Another value means that nothing stored so far is found again: raise NUMERICS instead, or know why."""
-    assert run_of().identity == "e02dae4324390136df7811522de9bc0f82fdf239002f8f719467014b1d5a1290"
+    assert run_of().identity == "7d46a0b12ae52e41ef75df91381dbf6a21e15c62f7e36ea27ee69cd23c9d7861"
     recipe = Recipe(
         dropout=(0.1, 0.2), schedule=OneCycleLR(), optimizer=SGD(momentum=0.9), early_stopping=EarlyStopping()
     )
     assert (
-        run_of(recipe, key=(1 << 64) - 1).identity == "a857f9699aa10bc5e6f546c63107ba611c7706a6e31036d3ef17801aac93d9d7"
+        run_of(recipe, key=(1 << 64) - 1).identity == "37e038017d2a619c0ee1f525578c120ff66a7406c093d9d79cf3eaef19c43aee"
     )
+
+
+def test_techniques_for_classes_are_refused_where_there_are_none() -> None:
+    amounts = SimpleNamespace(digest="a1" * 32, task="regression", name="amounts")
+    for recipe in (Recipe(label_smoothing=0.1), Recipe(class_weights="balanced")):
+        with pytest.raises(RecipeError, match="needs classes, and amounts is regression"):
+            run_of(recipe, data=amounts, metric="rmse")
+    assert run_of(data=amounts, metric="rmse").metric == "rmse"
+
+
+@pytest.mark.parametrize("metric", ["rmse", "acuracy"])
+def test_a_metric_that_does_not_fit_is_refused(metric: str) -> None:
+    with pytest.raises(OptionError, match="metric"):
+        run_of(metric=metric)
+
+
+def test_making_a_network_leaves_the_default_generator_alone() -> None:
+    state = torch.get_rng_state()
+    run_of().network(3, 2)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_every_field_of_a_recipe_has_another_value_in_this_file() -> None:
@@ -82,7 +103,7 @@ def test_another_parameter_of_optimizer_or_schedule_is_another_run(recipe: Recip
     [
         {"model": MLP(hidden=(128,))},
         {"model": MLP(activation="tanh")},
-        {"data": SimpleNamespace(digest="c3" * 32)},
+        {"data": SimpleNamespace(digest="c3" * 32, task="classification", name="table")},
         {"split": SimpleNamespace(digest="c3" * 32)},
         {"key": 6},
         {"metric": "log_loss"},
@@ -127,7 +148,8 @@ def test_rates_that_do_not_fit_the_model_are_refused_when_the_run_is_described()
 
 
 def test_a_run_is_frozen_and_hashes_by_its_fields() -> None:
-    table, split = "table", "split"  # anything hashable
+    table = load("iris")
+    split = hold_out(table)
     runs = [run_of(data=table, split=split, key=key) for key in (5, 5, 6)]
     assert len(set(runs)) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -105,7 +105,8 @@ def test_each_setting_changes_the_training(technique: Technique, setting: dict[s
 def test_each_setting_has_a_deterministic_eval_mode(technique: Technique, setting: dict[str, Any], task: str) -> None:
     recipe = recipe_from_dict(setting)
     run = Run(recipe=recipe, model=MLP(hidden=(8,)), data=table(task), split=Split(
-        train=np.arange(36), validation=np.arange(0), test=np.arange(0)), key=1, metric="accuracy")  # fmt: skip
+        train=np.arange(36), validation=np.arange(0), test=np.arange(0)), key=1,
+        metric="accuracy" if task == "classification" else "rmse")  # fmt: skip
     network = run.network(5, 3)
     x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
     with dropout_step(network, 0):

@@ -25,21 +25,16 @@ class DataRequest:
 
     def command_line(self, command: str) -> str:
         """Return the command line that asks for this, quoted for a shell."""
-        words = ["regimen", command, *(["--", self.data] if self.data.startswith("-") else [self.data])]
         options: list[str] = []
         for field in fields(self):
             value = getattr(self, field.name)
-            if field.name == "data" or value is None or value is False:
-                continue
-            options.append("--" + field.name.replace("_", "-"))
-            if value is not True:
-                # In one word, so that a value which starts with a dash is no option.
-                text = _joined(value) if isinstance(value, tuple) else str(value)
-                if text.startswith("-"):
-                    options[-1] += "=" + text
-                else:
-                    options.append(text)
-        return shlex.join([*words[:2], *options, *words[2:]] if "--" in words else [*words, *options])
+            if field.name != "data" and value is not None and value is not False:
+                options.append("--" + field.name.replace("_", "-"))
+                if value is not True:
+                    options.append(_joined(value) if isinstance(value, tuple) else str(value))
+        if self.data.startswith("-"):
+            return shlex.join(["regimen", command, *options, "--", self.data])
+        return shlex.join(["regimen", command, self.data, *options])
 
 
 def _joined(names: tuple[str, ...]) -> str:

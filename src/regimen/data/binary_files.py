@@ -86,7 +86,7 @@ def frame_of(
     labels = [f"x{j}" for j in range(cells.shape[1])] if names is None else [str(name) for name in names]
     if len(labels) != cells.shape[1]:
         raise DataError(f"{where}: expected {cells.shape[1]} names of columns as X has, got {len(labels)}")
-    columns = [pl.Series(name, np.ascontiguousarray(cells[:, j])) for j, name in enumerate(labels)]
+    columns = [pl.Series(name, cells[:, j]) for j, name in enumerate(labels)]
     if y is not None:
         targets = _checked(y, f"{where}: y")
         if targets.ndim == 2 and targets.shape[1] == 1:

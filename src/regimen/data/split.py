@@ -139,8 +139,7 @@ def near_duplicates(table: Table, parts: Parts) -> int:
     def lines(rows: Rows) -> Iterator[bytes]:
         for start in range(0, len(rows), 4096):  # bounds memory on wide tables
             block = rows[start : start + 4096]
-            rounded = np.round(numbers[block] / spread * 1e4) + 0.0
-            rounded[np.isnan(rounded)] = np.inf
+            rounded = np.round(numbers[block] / spread * 1e4) + 0.0  # no negative zeros
             yield from (line.tobytes() for line in np.concatenate([rounded, table.codes[block]], axis=1))
 
     known = set(lines(parts.development))

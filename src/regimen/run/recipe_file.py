@@ -17,8 +17,12 @@ NAMED: Mapping[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": 
 ALWAYS_WRITTEN = ("optimizer", "lr", "epochs", "batch_size")
 
 
-def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
+def recipe_to_dict(recipe: Recipe, *, complete: bool = False) -> dict[str, Any]:
     """Return the recipe as nested plain values: what differs from the default, and always optimizer, lr, epochs, batch.
+
+    Args:
+        recipe: The recipe.
+        complete: Whether fields at their default are written too (None included, which TOML can not express).
 
     Example:
         >>> recipe_to_dict(Recipe(dropout=0.5))["dropout"]
@@ -28,7 +32,8 @@ def recipe_to_dict(recipe: Recipe) -> dict[str, Any]:
     plain: dict[str, Any] = {}
     for field in dataclasses.fields(recipe):
         value = getattr(recipe, field.name)
-        if value == getattr(default, field.name) and field.name not in ALWAYS_WRITTEN:
+        left_out = not complete and field.name not in ALWAYS_WRITTEN
+        if left_out and value == getattr(default, field.name):
             continue
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             name = {"name": value.name} if field.name in NAMED else {}  # type: ignore[attr-defined]

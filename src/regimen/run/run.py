@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import torch
 from torch import nn
 
-from regimen.data import Split, Table
+from regimen.data import Split, Table, find_metric
+from regimen.errors import RecipeError
 from regimen.models import MLP, Layer, build
 from regimen.run.recipe import Recipe
 from regimen.run.recipe_file import recipe_to_dict
@@ -32,7 +34,8 @@ class Run:
         metric: Name of the metric that is followed on the validation part.
 
     Raises:
-        OptionError: The key is out of range, or the recipe does not fit the model.
+        OptionError: The key is out of range, the metric unknown, or the recipe does not fit the model.
+        RecipeError: The recipe does something with classes, and the task is regression.
     """
 
     recipe: Recipe
@@ -45,6 +48,11 @@ class Run:
     def __post_init__(self) -> None:
         check_key(self.key, "key")
         self.layers(1, 1)
+        find_metric(self.metric, self.data.task)
+        if self.data.task == "regression":
+            for name, off in (("label_smoothing", 0.0), ("class_weights", "none")):
+                if getattr(self.recipe, name) != off:
+                    raise RecipeError(f"{name}: needs classes, and {self.data.name} is regression; leave it out")
 
     def layers(self, in_features: int, out_features: int) -> tuple[Layer, ...]:
         """Return the network's layers with the recipe applied."""
@@ -58,7 +66,9 @@ class Run:
 
     def network(self, in_features: int, out_features: int) -> nn.Sequential:
         """Return the network with its initial weights."""
-        network = build(self.layers(in_features, out_features), key=self.key)
+        # torch.nn fills its layers from the default generator, whose state is the caller's.
+        with torch.random.fork_rng(devices=[]):
+            network = build(self.layers(in_features, out_features), key=self.key)
         initialize(network, self.recipe.initialization, self.key, std=self.recipe.initialization_std)
         return network
 
@@ -67,7 +77,7 @@ class Run:
         """SHA-256 of the canonical JSON of all fields and the numerics version, as hex."""
         described = {
             "numerics": NUMERICS,
-            "recipe": _canonical(recipe_to_dict(self.recipe)),
+            "recipe": _canonical(recipe_to_dict(self.recipe, complete=True)),
             "model": self.model.name,
             "data": self.data.digest,
             "split": self.split.digest,

@@ -65,8 +65,6 @@ def _ruled_out(arm: Arm, baseline: Recipe, model: MLP) -> str | None:
         return str(error)
     if recipe == baseline:
         return "the baseline has it already"
-    if recipe.normalization == "batch" and recipe.batch_size < 2:
-        return "batch normalization needs batches of at least 2 rows"
     if not model.hidden and (recipe.rates != baseline.rates or recipe.normalization != baseline.normalization):
         return f"{model.name} has no hidden layer"
     return None

@@ -2,13 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
 
 from regimen import __version__
 from regimen.cli import app
-from regimen.cli.app import COMMANDS
+from regimen.cli.commands import COMMANDS
 from regimen.cli.wording import printable
 
 from .conftest import Regimen
@@ -68,3 +69,14 @@ def test_what_a_terminal_might_obey_is_printed_as_an_escape(text: str) -> None:
 
 def test_letters_of_any_language_print_as_they_are() -> None:
     assert printable("Größe 体重 “ok”") == "Größe 体重 “ok”"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_is_documented(command: str) -> None:
+    page = (Path(__file__).parents[2] / "docs/command-line.md").read_text(encoding="utf-8")
+    found = app.get_command(click.Context(app), command)
+    assert found is not None
+    assert f"## regimen {command}\n" in page
+    for option in found.params:
+        if isinstance(option, click.Option):
+            assert f"`{option.opts[-1]}" in page
