@@ -1,7 +1,7 @@
 // SGD, Adam, RMSprop and Adagrad as torch.optim computes them.
 #include "optimizer.hpp"
 
-#include <cfloat>
+#include <algorithm>
 #include <cmath>
 
 #include "simd.hpp"
@@ -20,9 +20,16 @@ struct Around {
 };
 
 template <bool kAround, class Rule>
-void update_all(const Stretch& s, const Around& around, bool proximal, const Rule& rule) {
-  for (long i = 0; i < s.count; i += kLanes) {
-    Vf w = load(s.parameters + i), g = load(s.gradient + i);
+void update_all(const Stretch& s, const Around given, bool proximal, const Rule given_rule) {
+  // Copies that no store can alias, or they would be read again after each.
+  const Around around = given;
+  const Rule rule = given_rule;
+  float* const parameters = s.parameters;
+  const float* const gradient = s.gradient;
+  float* const states[3] = {s.states[0], s.states[1], s.states[2]};
+  const long count = s.count;
+  for (long i = 0; i < count; i += kLanes) {
+    Vf w = load(parameters + i), g = load(gradient + i);
     if constexpr (kAround) {
       // The L1 sign is that of the weight before decay; L2 takes the decayed weight.
       const Vf sign = masked(w > splat(0.0F), around.l1) - masked(w < splat(0.0F), around.l1);
@@ -30,11 +37,11 @@ void update_all(const Stretch& s, const Around& around, bool proximal, const Rul
       w = w * around.shrink;
       g += around.l2 * w;
     }
-    w = rule.step(w, g, s.states, i);
+    w = rule.step(w, g, states, i);
     if constexpr (kAround) {
       if (proximal) w = around.finish(w);
     }
-    store(s.parameters + i, w);
+    store(parameters + i, w);
   }
 }
 
@@ -51,13 +58,15 @@ struct SgdRule {
   }
 };
 
+// Moments are kept as m / (1 - beta1) and v / (1 - beta2), and the rate divides root and epsilon: this loop is bound by
+// arithmetic, and each constant folded away is a twentieth of it.
 template <bool kMaximum>
 struct AdamRule {
-  Vf keep1, fresh1, keep2, fresh2, inverse_correction2, epsilon, rate;
+  Vf keep1, keep2, root_scale, epsilon;
   Vf step(Vf w, Vf g, float* const* states, long i) const {
-    Vf m = load(states[0] + i), v = load(states[1] + i);
-    m = keep1 * m + fresh1 * g;
-    v = keep2 * v + fresh2 * g * g;
+    const Vf m = keep1 * load(states[0] + i) + g;
+    // 1e-36 keeps 0 from the estimate of the root: its own root is nothing beside epsilon.
+    Vf v = keep2 * load(states[1] + i) + (g * g + splat(1e-36F));
     store(states[0] + i, m);
     store(states[1] + i, v);
     if constexpr (kMaximum) {
@@ -65,10 +74,8 @@ struct AdamRule {
       v = v > most ? v : most;
       store(states[2] + i, v);
     }
-    // The bounds keep 0 and infinity out of the estimates; 1e-19 beside epsilon is nothing.
-    const Vf bounded = at_most(at_least(v, FLT_MIN), FLT_MAX);
-    const Vf root = bounded * reciprocal_root(bounded);
-    return w - rate * m * reciprocal(root * inverse_correction2 + epsilon);
+    const Vf root = root_of(at_most(v, 1e30F));
+    return w - m * reciprocal(root * root_scale + epsilon);
   }
 };
 
@@ -120,7 +127,13 @@ float initial_state(const RegimenUpdate& u) {
   return u.kind == REGIMEN_ADAGRAD ? static_cast<float>(u.initial_accumulator) : 0.0F;
 }
 
-void Updater::begin(long step, double rate) { step_ = step, rate_ = rate, clip_ = 1.0F; }
+void Updater::begin(long step, double rate) {
+  step_ = step, rate_ = rate, clip_ = 1.0F;
+  if (update_.kind != REGIMEN_ADAM) return;
+  const double t = static_cast<double>(step + 1);
+  correction1_ = 1.0 - std::pow(update_.beta1, t);
+  correction2_ = 1.0 - std::pow(update_.beta2, t);
+}
 
 void Updater::clip(double squared_norm) {
   const double factor = update_.clip_norm / (std::sqrt(squared_norm) + 1e-6);
@@ -154,20 +167,18 @@ void Updater::apply(const Stretch& s) const {
     if (plain) return update_all<false>(s, around, proximal, rule);
     update_all<true>(s, around, proximal, rule);
   };
-  const double t = static_cast<double>(step_ + 1);
   switch (u.kind) {
     case REGIMEN_SGD: {
       const double fresh = step_ == 0 ? 1.0 : 1.0 - u.dampening;
       return run(SgdRule{splat_of(rate_), splat_of(u.momentum), splat_of(fresh), u.momentum != 0.0, u.nesterov != 0});
     }
     case REGIMEN_ADAM: {
-      const double correction1 = 1.0 - std::pow(u.beta1, t), correction2 = 1.0 - std::pow(u.beta2, t);
-      const Vf keep1 = splat_of(u.beta1), fresh1 = splat_of(1.0 - u.beta1);
-      const Vf keep2 = splat_of(u.beta2), fresh2 = splat_of(1.0 - u.beta2);
-      const Vf correction = splat_of(1.0 / std::sqrt(correction2)), rate = splat_of(rate_ / correction1);
-      const Vf epsilon = splat_of(u.epsilon);
-      if (u.amsgrad) return run(AdamRule<true>{keep1, fresh1, keep2, fresh2, correction, epsilon, rate});
-      return run(AdamRule<false>{keep1, fresh1, keep2, fresh2, correction, epsilon, rate});
+      const Vf keep1 = splat_of(u.beta1), keep2 = splat_of(u.beta2);
+      // A rate of 0 (the end of a cosine) would divide by it; 1e-20 moves no weight.
+      const double rate = std::max(rate_ * (1.0 - u.beta1) / correction1_, 1e-20);
+      const Vf scale = splat_of(std::sqrt((1.0 - u.beta2) / correction2_) / rate), epsilon = splat_of(u.epsilon / rate);
+      if (u.amsgrad) return run(AdamRule<true>{keep1, keep2, scale, epsilon});
+      return run(AdamRule<false>{keep1, keep2, scale, epsilon});
     }
     case REGIMEN_RMSPROP:
       return run(RmspropRule{splat_of(u.alpha), splat_of(1.0 - u.alpha), splat_of(u.epsilon), splat_of(rate_),

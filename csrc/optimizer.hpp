@@ -38,6 +38,7 @@ class Updater {
   double rate_ = 0.0;
   long step_ = 0;
   float clip_ = 1.0F;
+  double correction1_ = 1.0, correction2_ = 1.0;  // Adam's for its two moments
 };
 
 }  // namespace regimen

@@ -22,13 +22,22 @@ struct Words {
   Vq w[4];
 };
 
+// The upper halves, as lower halves. Shifts and multiplications share one port where shuffles have another.
+inline Vq upper_halves(Vq x) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+  return (Vq)_mm512_shuffle_epi32((__m512i)x, _MM_PERM_DDBB);
+#else
+  return x >> 32;
+#endif
+}
+
 // The words keep their garbage in the upper halves: the next multiplication reads only the lower ones.
 inline Words philox_lanes(Words x, const RoundKeys& keys, int first_round = 0) {
   const Vq m0 = splat(kMultiply0), m1 = splat(kMultiply1);
 #pragma GCC unroll 10
   for (int i = first_round; i < kRounds; ++i) {
     const Vq p0 = multiply_low_halves(x.w[0], m0), p1 = multiply_low_halves(x.w[2], m1);
-    x = {(p1 >> 32) ^ x.w[1] ^ splat(keys.low[i]), p1, (p0 >> 32) ^ x.w[3] ^ splat(keys.high[i]), p0};
+    x = {upper_halves(p1) ^ x.w[1] ^ splat(keys.low[i]), p1, upper_halves(p0) ^ x.w[3] ^ splat(keys.high[i]), p0};
   }
   return x;
 }

@@ -1,7 +1,7 @@
 // Register-tiled micro-kernels: a tile of C stays in registers while A is broadcast and B is loaded once for each step.
 #include "product.hpp"
 
-#include <algorithm>
+#include <utility>
 
 #include "simd.hpp"
 
@@ -65,19 +65,17 @@ void multiply_tile(const Tile& t) {
 
 using Kernel = void (*)(const Tile&);
 
-template <int V, bool kTransposed, int... R>
-constexpr Kernel pick(long rows, std::integer_sequence<int, R...>) {
-  constexpr Kernel kernels[] = {(R + 1 <= kMostRows[V] ? &multiply_tile<(R + 1 <= kMostRows[V] ? R + 1 : 1), V, kTransposed> : nullptr)...};
-  return kernels[rows - 1];
-}
+constexpr int capped(int rows, int vectors) { return rows <= kMostRows[vectors] ? rows : 1; }
 
-template <bool kTransposed>
-Kernel kernel(long rows, long vectors) {
-  constexpr auto counts = std::make_integer_sequence<int, kTableRows>();
-  return vectors == 1   ? pick<1, kTransposed>(rows, counts)
-         : vectors == 2 ? pick<2, kTransposed>(rows, counts)
-                        : pick<3, kTransposed>(rows, counts);
-}
+// By vectors - 1 and rows - 1; entries above kMostRows are never asked for.
+template <bool kTransposed, class Counts>
+struct Kernels;
+template <bool kTransposed, int... R>
+struct Kernels<kTransposed, std::integer_sequence<int, R...>> {
+  static constexpr Kernel table[3][kTableRows] = {{&multiply_tile<capped(R + 1, 1), 1, kTransposed>...},
+                                                  {&multiply_tile<capped(R + 1, 2), 2, kTransposed>...},
+                                                  {&multiply_tile<capped(R + 1, 3), 3, kTransposed>...}};
+};
 
 // Rows are shared out evenly: 100 rows are four tiles of 13 and four of 12, not seven of 14 and one of 2.
 template <bool kTransposed>
@@ -86,7 +84,7 @@ void multiply_columns(long rows, long vectors, Tile t) {
   const long smaller = rows / tiles, larger = rows % tiles;
   for (long i = 0; i < tiles; ++i) {
     const long count = smaller + (i < larger);
-    kernel<kTransposed>(count, vectors)(t);
+    Kernels<kTransposed, std::make_integer_sequence<int, kTableRows>>::table[vectors - 1][count - 1](t);
     t.a += kTransposed ? count : count * t.a_row;
     t.c += count * t.c_row;
     if (t.start.kind == Start::kBias) t.start.bias += count;

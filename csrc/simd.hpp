@@ -54,14 +54,31 @@ inline Vf masked(Vi mask, Vf x) { return (Vf)(mask & (Vi)x); }
 // All ones in the lanes before `count`.
 inline Vi first_lanes(long count) { return lane_numbers() < splat(static_cast<int32_t>(count)); }
 
-// Both return `x` where it is NaN, so that a diverged run is seen to have diverged.
+// Both return `x` where it is NaN (the second operand of the instruction), so that a diverged run is seen to have
+// diverged.
 inline Vf at_least(Vf x, float low) {
   const Vf bound = splat(low);
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+  return (Vf)_mm512_max_ps((__m512)bound, (__m512)x);
+#elif defined(__AVX2__)
+  return (Vf)_mm256_max_ps((__m256)bound, (__m256)x);
+#elif defined(__SSE2__)
+  return (Vf)_mm_max_ps((__m128)bound, (__m128)x);
+#else
   return x < bound ? bound : x;
+#endif
 }
 inline Vf at_most(Vf x, float high) {
   const Vf bound = splat(high);
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+  return (Vf)_mm512_min_ps((__m512)bound, (__m512)x);
+#elif defined(__AVX2__)
+  return (Vf)_mm256_min_ps((__m256)bound, (__m256)x);
+#elif defined(__SSE2__)
+  return (Vf)_mm_min_ps((__m128)bound, (__m128)x);
+#else
   return x > bound ? bound : x;
+#endif
 }
 
 inline Vf absolute(Vf x) { return (Vf)((Vi)x & splat(int32_t{0x7FFFFFFF})); }
@@ -83,8 +100,8 @@ inline Vf square_root(Vf x) {
 #endif
 }
 
-// 1/x and 1/sqrt(x) for positive normal x, to about one unit in the last place: an estimate and one Newton step, which
-// leave the slow divider alone (Adam behind the weight gradients took twice its time with exact roots and quotients).
+// 1/x and sqrt(x) for positive normal x, to about one unit in the last place: an estimate and one Newton step, which
+// leave the slow divider alone (it would take three times as long as all the rest of Adam).
 inline Vf reciprocal(Vf x) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
   const Vf y = (Vf)_mm512_rcp14_ps((__m512)x);
@@ -96,15 +113,17 @@ inline Vf reciprocal(Vf x) {
   return splat(1.0F) / x;
 #endif
 }
-inline Vf reciprocal_root(Vf x) {
+inline Vf root_of(Vf x) {
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
   const Vf y = (Vf)_mm512_rsqrt14_ps((__m512)x);
-  return y + splat(0.5F) * y * (splat(1.0F) - x * y * y);
 #elif defined(__AVX2__)
   const Vf y = (Vf)_mm256_rsqrt_ps((__m256)x);
-  return y + splat(0.5F) * y * (splat(1.0F) - x * y * y);
 #else
-  return splat(1.0F) / square_root(x);
+  return square_root(x);
+#endif
+#if defined(__AVX2__)
+  const Vf root = x * y, half = splat(0.5F) * y;
+  return root + root * (splat(0.5F) - root * half);
 #endif
 }
 
@@ -122,14 +141,11 @@ inline Vq multiply_low_halves(Vq a, Vq b) {
 #endif
 }
 
+// Always in the same order: halves, quarters, ….
 inline float sum_of_lanes(Vf x) {
-  // Always in this order: halves, quarters, …
-  float lanes[kLanes];
-  std::memcpy(lanes, &x, sizeof lanes);
-  for (long half = kLanes / 2; half > 0; half /= 2) {
-    for (long i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
+#pragma GCC unroll 4
+  for (int half = kLanes / 2; half > 0; half /= 2) x += __builtin_shuffle(x, lane_numbers() + splat(half));
+  return x[0];
 }
 
 // Subnormal numbers are flushed while this lives: they cost a hundred times a normal addition, and mean nothing here.

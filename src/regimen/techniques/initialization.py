@@ -6,7 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from regimen.streams import Purpose, counter3, normal, uniform, words
+from regimen.kernels import words
+from regimen.streams import Purpose, counter3, normal, uniform
 
 Initialization = Literal["default", "he_normal", "he_uniform", "xavier_normal", "xavier_uniform", "normal"]
 INITIALIZATIONS: tuple[str, ...] = get_args(Initialization)
