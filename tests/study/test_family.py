@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from regimen.errors import OptionError
 from regimen.models import MLP
 from regimen.run import Recipe
-from regimen.study.family import candidate_arms, combine, fit, full_shape
+from regimen.study.family import Breadth, candidate_arms, combine, fit, full_shape
 from regimen.study.options import Budget, StudyOptions, fitting_batch_size, parse_budget
 from regimen.study.plan import Arm, Plan
 from regimen.techniques import CATALOGUE, AdamW
@@ -15,13 +15,22 @@ from regimen.techniques import CATALOGUE, AdamW
 BASE, MODEL = Recipe(), MLP()
 
 
-def arms_of(techniques: str | None, *, widen: bool = False, baseline: Recipe = BASE, model: MLP = MODEL) -> list[Arm]:
-    return candidate_arms(techniques, task="classification", baseline=baseline, model=model, widen=widen)[0]
+def arms_of(
+    techniques: str | None, *, breadth: Breadth = "first", baseline: Recipe = BASE, model: MLP = MODEL
+) -> list[Arm]:
+    return candidate_arms(techniques, task="classification", baseline=baseline, model=model, breadth=breadth)[0]
 
 
 def test_without_a_choice_ten_techniques_are_tried_at_one_setting_each() -> None:
     arms = arms_of(None)
     assert len(arms) == len({arm.technique for arm in arms}) == 10
+
+
+def test_a_fast_engine_tries_the_first_ten_at_all_their_settings() -> None:
+    arms = arms_of(None, breadth="settings")
+    tried = {arm.technique for arm in arms_of(None)}
+    assert {arm.technique for arm in arms} == tried
+    assert len(arms) == sum(len(CATALOGUE[name].settings) for name in tried)
 
 
 def test_named_techniques_are_tried_at_all_their_settings() -> None:
@@ -34,11 +43,13 @@ def test_all_techniques_give_every_setting_once() -> None:
 
 
 def test_a_budget_widens_the_family_beyond_the_first_ten_without_reordering_them() -> None:
-    assert arms_of(None, widen=True)[:10] == arms_of(None)
+    assert arms_of(None, breadth="all")[:10] == arms_of(None)
 
 
 def test_an_arm_the_baseline_has_already_is_left_out_and_named() -> None:
-    arms, notes = candidate_arms("mixup", task="classification", baseline=Recipe(mixup=0.2), model=MODEL, widen=False)
+    arms, notes = candidate_arms(
+        "mixup", task="classification", baseline=Recipe(mixup=0.2), model=MODEL, breadth="first"
+    )
     assert all(arm.strength != 0.2 for arm in arms)
     assert notes == ["mixup=0.2 is left out: the baseline has it already"]
 

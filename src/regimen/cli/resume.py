@@ -166,11 +166,11 @@ def _other_baseline(plan: Plan, request: StudyRequest, asked: StudyRequest | Non
 def _other_techniques(plan: Plan, request: StudyRequest, table: Table) -> Iterator[str]:
     if request.techniques is None:
         return
-    model, widen = parse_model(plan.model), bool(plan.budget)
-    arms, _ = candidate_arms(request.techniques, task=table.task, baseline=plan.recipe, model=model, widen=widen)
+    model = parse_model(plan.model)
+    arms, _ = candidate_arms(request.techniques, task=table.task, baseline=plan.recipe, model=model, breadth="all")
     names = [arm.name for arm in plan.arms]
     # A budget may have left fewer arms than were asked for, always the first ones.
-    if [arm.name for arm in arms][: len(names) if widen else None] != names:
+    if [arm.name for arm in arms][: len(names) if plan.budget else None] != names:
         yield _differs("techniques", tuple(dict.fromkeys(arm.technique for arm in plan.arms)), request.techniques)
 
 

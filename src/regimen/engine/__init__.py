@@ -1,7 +1,8 @@
 """Engines: a list of runs in, a list of results out, in order."""
 
+from regimen.engine.native import why_not
 from regimen.engine.reference import train_one
 from regimen.engine.trainer import ENGINES, EngineChoice, Trainer, choose_engine, train
 from regimen.engine.workers import one_thread
 
-__all__ = ["ENGINES", "EngineChoice", "Trainer", "choose_engine", "one_thread", "train", "train_one"]
+__all__ = ["ENGINES", "EngineChoice", "Trainer", "choose_engine", "one_thread", "train", "train_one", "why_not"]

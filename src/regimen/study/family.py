@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from regimen.errors import OptionError, RecipeError
 from regimen.models import MLP
@@ -16,15 +17,21 @@ PILOT_BELOW = 8
 MIN_PAIRS = 3
 DEFAULT_ARMS = 10
 COMBINATIONS = 3
+Breadth = Literal["first", "settings", "all"]
 
 
 def candidate_arms(
-    techniques: str | None, *, task: Task, baseline: Recipe, model: MLP, widen: bool
+    techniques: str | None, *, task: Task, baseline: Recipe, model: MLP, breadth: Breadth
 ) -> tuple[list[Arm], list[str]]:
     """Return the arms worth trying, best first, and in words those that this baseline rules out.
 
-    Without a choice of techniques these are the first ten of the catalogue at one setting each; `widen` appends their
-    other settings and then the rest of the catalogue, for a budget to cut off.
+    Args:
+        techniques: `all`, names, or None for the first ten of the catalogue; named techniques come at all settings.
+        task: Task of the table.
+        baseline: Recipe that the arms change.
+        model: The network.
+        breadth: Without named techniques: `first` takes the first ten at their first setting, `settings` at all their
+            settings, `all` appends the rest of the catalogue, for a budget to cut off.
 
     Raises:
         OptionError: An unknown technique, or nothing is left to try.
@@ -36,8 +43,8 @@ def candidate_arms(
         for position, technique in enumerate(chosen)
         for setting in range(len(technique.settings))
     )
-    if techniques is None and not widen:
-        ranked = ranked[:first]
+    if techniques is None and breadth != "all":
+        ranked = [place for place in ranked if not place[0] and (breadth == "settings" or not place[1])]
     arms, notes = [], []
     for _, _, setting, position in ranked:
         arm = _arm(chosen[position], setting)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from regimen import streams
 from regimen.data import default_metric, find_metric
-from regimen.engine import choose_engine
+from regimen.engine import choose_engine, why_not
 from regimen.run import Recipe, Run, recipe_to_dict
-from regimen.study.family import Shape, candidate_arms, fit, full_shape
+from regimen.study.family import Breadth, Shape, candidate_arms, fit, full_shape
 from regimen.study.layout import Layout, search_key
 from regimen.study.ledger import Trains
 from regimen.study.options import StudyOptions
@@ -41,10 +41,11 @@ def make_plan(
     model = options.network
     metric = (default_metric(table) if options.metric is None else find_metric(options.metric, table.task)).name
     limit = options.limit
-    arms, notes = candidate_arms(
-        options.techniques, task=table.task, baseline=baseline, model=model, widen=limit is not None
-    )
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
+    choice = choose_engine(options.engine)
+    fast = choice.name == "native" and why_not(probe) is None
+    breadth: Breadth = "all" if limit is not None else "settings" if fast else "first"
+    arms, notes = candidate_arms(options.techniques, task=table.task, baseline=baseline, model=model, breadth=breadth)
     if limit is None:
         shape = full_shape(arms, options.pairs)
     elif limit.unit == "runs":
@@ -55,7 +56,6 @@ def make_plan(
         shape = fit(arms, options.pairs, lambda shape: seconds_of(shape, costs, processes), max(left, 0.0))
     if limit is not None and len(shape.arms) < len(arms):
         notes.append(f"the budget of {limit} leaves {len(shape.arms)} of {len(arms)} arms")
-    choice = choose_engine(options.engine)
     return Plan(
         data=table.name,
         digest=table.digest,
