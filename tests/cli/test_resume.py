@@ -125,11 +125,23 @@ def test_a_study_that_was_killed_ends_with_the_same_figures(
     assert figures(Path("runs/iris-1")) == figures(finished_study)
 
 
-def test_ctrl_c_in_a_terminal_ends_worker_processes_without_a_traceback(
-    regimen: Regimen, environment: dict[str, str]
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_ctrl_c_in_a_terminal_ends_all_that_trains_without_a_traceback(
+    regimen: Regimen, environment: dict[str, str], engine: str
 ) -> None:
     # Baselines that take many minutes beside arms that stop early.
-    options = ("--techniques", "early_stopping", "--epochs", "500000", "--processes", "2", "--out", "out")
+    options = (
+        "--techniques",
+        "early_stopping",
+        "--epochs",
+        "500000",
+        "--processes",
+        "2",
+        "--engine",
+        engine,
+        "--out",
+        "out",
+    )
     study = subprocess.Popen(
         [sys.executable, "-m", "regimen", "study", "iris", *options],
         env=environment,
@@ -138,7 +150,7 @@ def test_ctrl_c_in_a_terminal_ends_worker_processes_without_a_traceback(
         start_new_session=True,
     )
     store = Path("out/study.sqlite")
-    # Grown beyond its empty pages: the first run is stored, so both workers are up, and one is at a baseline.
+    # Grown beyond its empty pages: the first run is stored, so all workers are up, and one is at a baseline.
     while study.poll() is None and not (store.exists() and store.stat().st_size > 20_000):
         time.sleep(0.05)
     # A terminal sends the signal to the whole group, workers included.
