@@ -21,6 +21,5 @@ def require_device(name: str | None) -> None:
             f"--device: cuda was asked for, but PyTorch {torch.__version__} finds no CUDA device; leave --device out"
         )
     raise OptionError(
-        "--device: cuda was asked for, but the engines of this version train on the processor; "
-        "leave --device out"
+        "--device: cuda was asked for, but the engines of this version train on the processor; leave --device out"
     )
