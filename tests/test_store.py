@@ -111,3 +111,26 @@ def test_what_is_not_closed_is_there_after_a_kill(tmp_path: Path) -> None:
     store.close()
     with Store(copied, create=False) as found:
         assert len(found) == 1
+
+
+@pytest.mark.parametrize("column", ["result", "outputs"])
+def test_a_damaged_run_is_told_not_returned(tmp_path: Path, column: str) -> None:
+    with Store(tmp_path, create=True) as store:
+        store.save(RESULT, "reference")
+    database = sqlite3.connect(tmp_path / FILE)
+    with database:
+        database.execute(f"UPDATE runs SET {column} = ?", (b"\xc1garbage",))
+    database.close()
+    with Store(tmp_path, create=False) as store, pytest.raises(StoreError, match="damaged"):
+        store.load(RESULT.identity, "reference")
+
+
+def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
+    with Store(tmp_path, create=True) as store:
+        store.save_plan({"pairs": 10})
+    database = sqlite3.connect(tmp_path / FILE)
+    with database:
+        database.execute("UPDATE meta SET value = '{' WHERE key = 'plan'")
+    database.close()
+    with Store(tmp_path, create=False) as store, pytest.raises(StoreError, match="damaged"):
+        store.plan()

@@ -1,7 +1,8 @@
 """The study's store: one SQLite file with one writer, to which every finished run is committed at once."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,7 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 import numpy.typing as npt
+import safetensors
 import safetensors.numpy
 
 from regimen.errors import StoreError
@@ -82,8 +84,9 @@ class Store:
 
     def plan(self) -> dict[str, Any] | None:
         """Return the plan, or None before it was written."""
-        text = self._read("plan")
-        return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
+        with self._undamaged():
+            text = self._read("plan")
+            return None if text is None else msgspec.json.decode(text, type=dict[str, Any])
 
     def save(self, result: RunResult, engine: str) -> None:
         """Commit one finished run; a kill right after this call loses nothing.
@@ -104,14 +107,26 @@ class Store:
             raise StoreError(f"could not write to {self.path}: {error}; what was stored before is kept") from error
 
     def load(self, identity: str, engine: str) -> RunResult | None:
-        """Return a finished run with whatever arrays were kept, or None."""
-        row = self._database.execute(
-            "SELECT result, outputs, weights FROM runs WHERE identity = ? AND engine = ?", (identity, engine)
-        ).fetchone()
-        if row is None:
-            return None
-        result = msgspec.msgpack.decode(row[0], type=RunResult)
-        return replace(result, outputs=_unpack(row[1]), weights=_unpack(row[2]))
+        """Return a finished run with whatever arrays were kept, or None.
+
+        Raises:
+            StoreError: The file is damaged there.
+        """
+        with self._undamaged():
+            row = self._database.execute(
+                "SELECT result, outputs, weights FROM runs WHERE identity = ? AND engine = ?", (identity, engine)
+            ).fetchone()
+            if row is None:
+                return None
+            result = msgspec.msgpack.decode(row[0], type=RunResult)
+            return replace(result, outputs=_unpack(row[1]), weights=_unpack(row[2]))
+
+    @contextmanager
+    def _undamaged(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.DatabaseError, msgspec.MsgspecError, safetensors.SafetensorError) as error:
+            raise StoreError(f"{self.path} is damaged ({error}); start a new study without --resume") from error
 
     def __len__(self) -> int:
         """Return the number of finished runs."""

@@ -1,13 +1,10 @@
 """Conducts a study for the command line: claims its folder, shows progress, writes what was found, survives Ctrl-C."""
 
-import sqlite3
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import fields, replace
 from pathlib import Path
 
 import click
-import msgspec
-import safetensors
 from rich.console import Console
 
 from regimen.cli.device import require_device
@@ -19,7 +16,7 @@ from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Table, load
 from regimen.engine import Trainer
-from regimen.errors import EngineError, InputError, StoreError
+from regimen.errors import EngineError, InputError
 from regimen.records import Results
 from regimen.report import results_table, write_report
 from regimen.report.quantities import plural
@@ -30,8 +27,6 @@ from regimen.study.layout import Layout
 from regimen.study.planning import make_plan
 
 INTERRUPTED = 130
-# What reading a store raises whose pages or rows were changed by something else.
-DAMAGE = (sqlite3.DatabaseError, msgspec.MsgspecError, safetensors.SafetensorError)
 
 
 def conduct(request: StudyRequest) -> None:
@@ -101,11 +96,8 @@ def require_plan(table: Table, options: StudyOptions) -> None:
 def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: StudyRequest) -> Findings:
     study = Study(data=found.table, options=options, watch=watch)
     command = request.without_place().command_line("study")
-    try:
-        with watch.meter:
-            return study.run(found.path, resume=request.resume, command=command)
-    except DAMAGE as error:
-        raise StoreError(f"{found.path / FILE} is damaged ({error}); start a new study without --resume") from error
+    with watch.meter:
+        return study.run(found.path, resume=request.resume, command=command)
 
 
 def write_findings(found: Found, findings: Findings) -> None:

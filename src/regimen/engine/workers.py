@@ -2,13 +2,16 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
+import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -35,19 +38,46 @@ def one_thread() -> Iterator[None]:
 _tables: dict[str, Table] = {}
 
 
-def _start(tables: dict[str, Table]) -> None:
+def _start(tables: Path) -> None:
     """Set up a worker: one thread, Ctrl-C left to the parent, and an end when the parent ends, however it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    _tables.update(tables)
+    try:
+        _tables.update(pickle.loads(tables.read_bytes()))
+    except FileNotFoundError:
+        os._exit(0)  # the pool was closed before this worker was up
     parent = multiprocessing.parent_process()
     if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+        threading.Thread(target=_end_with, args=(parent.sentinel, tables), daemon=True).start()
 
 
-def _end_with(sentinel: int) -> None:
+def _end_with(sentinel: int, tables: Path) -> None:
     wait([sentinel])
+    tables.unlink(missing_ok=True)
     os._exit(1)
+
+
+@contextmanager
+def _interrupts_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back inside, and keep it from the processes that are started inside, which inherit the mask.
+
+    A worker ignores Ctrl-C by itself only after it has imported torch, which takes seconds: until then the signal,
+    which a terminal sends to all, would end it with a traceback.
+    """
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    held: list[int] = []
+    # The mask alone would not do: another thread of this process may take the signal, and Python raises it here.
+    handler = signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _train(fields: dict[str, Any], digest: str, keep: tuple[str, ...]) -> RunResult:
@@ -63,12 +93,18 @@ class WorkerPool:
     """
 
     def __init__(self, tables: Collection[Table], processes: int) -> None:
+        # By file, not as an argument: a pipe takes 64 KiB, and for more the parent would wait until each worker in turn
+        # has imported torch.
+        handle, path = tempfile.mkstemp(prefix="regimen-", suffix=".tables")
+        self._tables = Path(path)
+        with os.fdopen(handle, "wb") as file:
+            pickle.dump({table.digest: table for table in tables}, file)
         # Spawned, not forked: a fork of a process whose torch has started threads can hang.
         self._executor = ProcessPoolExecutor(
             processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
-            initargs=({table.digest: table for table in tables},),
+            initargs=(self._tables,),
         )
 
     def train(self, runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
@@ -79,11 +115,13 @@ class WorkerPool:
         """
         futures = {}
         try:
-            for index, run in enumerate(runs):
-                fields = {
-                    name: getattr(run, name) for name in ("recipe", "model", "split", "key", "metric")
-                }  # all but the table
-                futures[self._executor.submit(_train, fields, run.data.digest, tuple(keep))] = index
+            # The executor starts its processes as it gets work.
+            with _interrupts_held_back():
+                for index, run in enumerate(runs):
+                    fields = {
+                        name: getattr(run, name) for name in ("recipe", "model", "split", "key", "metric")
+                    }  # all but the table
+                    futures[self._executor.submit(_train, fields, run.data.digest, tuple(keep))] = index
             for future in as_completed(futures):
                 yield futures[future], future.result()
         except BrokenProcessPool as error:
@@ -98,3 +136,4 @@ class WorkerPool:
     def close(self) -> None:
         """Let the processes go; runs in progress end on their own."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        self._tables.unlink(missing_ok=True)

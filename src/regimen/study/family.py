@@ -109,8 +109,10 @@ def full_shape(arms: Sequence[Arm], pairs: int | None) -> Shape:
     return Shape(arms=tuple(arms), pairs=count, confirmation_pairs=count, combinations=min(COMBINATIONS, len(arms) - 1))
 
 
-def fit(arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], limit: float) -> Shape:
-    """Return the richest shape whose `cost` is within `limit`.
+def fit(
+    arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], limit: float, *, unit: str = "runs"
+) -> Shape:
+    """Return the richest shape whose `cost` is within `limit`, both in `unit`.
 
     Arms beyond the first ten are given up first, then combinations down to one, then arms down to three, then pairs
     down to eight, and then both until nothing is left but a pilot.
@@ -129,7 +131,9 @@ def fit(arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], 
         if cost(shape) <= limit:
             return shape
     least = min(map(cost, shapes))
-    raise OptionError(f"--budget: one technique alone takes {least:.0f}, the budget is {limit:.0f}; raise it")
+    raise OptionError(
+        f"--budget: one technique alone takes {least:.3g} {unit}, and there is room for {limit:.3g}; raise it"
+    )
 
 
 def _shapes(arms: Sequence[Arm], pairs: int | None) -> list[Shape]:

@@ -20,8 +20,8 @@ class Watch:
     def phase(self, name: str, runs: int) -> None:
         """Take the start of a phase and its number of runs."""
 
-    def finished(self, result: RunResult, *, stored: bool) -> None:
-        """Take a finished run; `stored` says that it was found in the store, not trained."""
+    def finished(self, result: RunResult, *, stored: bool, arm: str) -> None:
+        """Take a finished run of an arm; `stored` says that it was found in the store, not trained."""
 
     def note(self, text: str) -> None:
         """Take a decision or an intermediate finding, in words."""
@@ -109,22 +109,22 @@ class Ledger:
         """
         self.watch.phase(phase, len(jobs))
         done: dict[str, RunResult] = {}
-        missing: dict[str, Run] = {}
+        missing: dict[str, Job] = {}
         for job in jobs:
             stored = None if self.store is None else self.store.load(job.run.identity, self.engine)
             if stored is not None and all(getattr(stored, name) is not None for name in keep):
                 done[job.run.identity] = stored
-                self.watch.finished(stored, stored=True)
+                self.watch.finished(stored, stored=True, arm=job.arm)
             else:
-                missing[job.run.identity] = job.run
+                missing[job.run.identity] = job
 
         def keep_result(index: int, result: RunResult) -> None:
             done[result.identity] = result
             if self.store is not None:
                 self.store.save(result, self.engine)
-            self.watch.finished(result, stored=False)
+            self.watch.finished(result, stored=False, arm=missing[result.identity].arm)
 
-        self.trainer.train(list(missing.values()), keep=keep, on_result=keep_result)
+        self.trainer.train([job.run for job in missing.values()], keep=keep, on_result=keep_result)
         self.entries += [Entry(phase, job.arm, job.pair, job.run, done[job.run.identity]) for job in jobs]
         return [done[job.run.identity] for job in jobs]
 

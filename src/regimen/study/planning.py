@@ -53,7 +53,9 @@ def make_plan(
     else:
         costs = calibrate(probe, arms, trainer, processes=processes)
         left = limit.amount * (1 - RESERVE_SHARE) - RESERVE_SECONDS - (time.perf_counter() - started)
-        shape = fit(arms, options.pairs, lambda shape: seconds_of(shape, costs, processes), max(left, 0.0))
+        shape = fit(
+            arms, options.pairs, lambda shape: seconds_of(shape, costs, processes), max(left, 0.0), unit="seconds"
+        )
     if limit is not None and len(shape.arms) < len(arms):
         notes.append(f"the budget of {limit} leaves {len(shape.arms)} of {len(arms)} arms")
     return Plan(
