@@ -3,11 +3,12 @@
 import statistics
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from regimen import streams
 from regimen.data import default_metric, find_metric
 from regimen.engine import choose_engine, why_not
-from regimen.run import Recipe, Run, recipe_to_dict
+from regimen.run import Run, recipe_to_dict
 from regimen.study.family import Breadth, Shape, candidate_arms, fit, full_shape
 from regimen.study.layout import Layout, search_key
 from regimen.study.ledger import Trains
@@ -15,8 +16,8 @@ from regimen.study.options import StudyOptions
 from regimen.study.plan import BASELINE, Arm, Plan
 
 # A plan for a budget in seconds leaves this share for what calibration can not see: reading, statistics, the report.
-RESERVE_SHARE, RESERVE_SECONDS = 0.05, 1.0
-CALIBRATION_EPOCHS = 2
+RESERVE_SHARE, RESERVE_SECONDS = 0.03, 1.5
+SHORT_EPOCHS, LONG_EPOCHS = 1, 5
 
 
 def make_plan(
@@ -51,7 +52,7 @@ def make_plan(
     elif limit.unit == "runs":
         shape = fit(arms, options.pairs, lambda shape: shape.runs, limit.amount)
     else:
-        costs = calibrate(probe, arms, trainer, processes=processes)
+        costs = calibrate(probe, arms, trainer)
         left = limit.amount * (1 - RESERVE_SHARE) - RESERVE_SECONDS - (time.perf_counter() - started)
         shape = fit(
             arms, options.pairs, lambda shape: seconds_of(shape, costs, processes), max(left, 0.0), unit="seconds"
@@ -79,40 +80,44 @@ def make_plan(
     )
 
 
-def calibrate(probe: Run, arms: Sequence[Arm], trainer: Trains, *, processes: int) -> dict[str, float]:
-    """Return the seconds that a whole run of each arm takes, from two epochs of each technique's first arm.
+def calibrate(probe: Run, arms: Sequence[Arm], trainer: Trains) -> dict[str, float]:
+    """Return what one more run of each arm adds to the wall-clock seconds of a list of runs, by the arm's name.
 
-    The runs train side by side as they will in the study. Setup is told from epochs by a run of one epoch less.
+    Each technique's first arm is trained for one epoch and for five, all side by side as in the study: the difference
+    tells epochs from set-up, and the shares of the single runs tell dear techniques from cheap ones.
     """
-    baseline = probe.recipe
     firsts = {arm.technique: arm for arm in reversed(arms)}
-    named: dict[str, Recipe] = {BASELINE: baseline} | {name: arm.recipe(baseline) for name, arm in firsts.items()}
-    keys = [streams.run_key(0, pair=i, phase=255) for i in range(len(named) + processes)]
+    named = {BASELINE: probe.recipe} | {name: arm.recipe(probe.recipe) for name, arm in firsts.items()}
 
-    def variant(recipe: Recipe, key: int) -> Run:
-        short = recipe.replace(epochs=CALIBRATION_EPOCHS)
-        return Run(recipe=short, model=probe.model, data=probe.data, split=probe.split, key=key, metric=probe.metric)
+    def measure(epochs: int, phase: int) -> tuple[float, list[float]]:
+        runs = [
+            replace(probe, recipe=recipe.replace(epochs=epochs), key=streams.run_key(0, pair=i, phase=phase))
+            for i, recipe in enumerate(named.values())
+        ]
+        began = time.perf_counter()
+        results = trainer.train(runs)
+        return time.perf_counter() - began, [result.seconds for result in results]
 
-    # The first runs start the processes and prepare the table there; their times are thrown away.
-    trainer.train([variant(baseline, key) for key in keys[:processes]])
-    results = trainer.train(
-        [variant(recipe, key) for recipe, key in zip(named.values(), keys[processes:], strict=True)]
-    )
-    per_epoch = [result.seconds / CALIBRATION_EPOCHS for result in results]
-    usual = statistics.median(per_epoch)
-    measured = dict(zip(named, per_epoch, strict=True))
-    # One slow moment of a shared machine must not price a technique out: nothing is taken for cheaper than half the
-    # median or dearer than three times it.
-    seconds = {name: min(max(value, 0.5 * usual), 3.0 * usual) * baseline.epochs for name, value in measured.items()}
-    return {BASELINE: seconds[BASELINE]} | {arm.name: seconds[arm.technique] for arm in arms}
+    # The first list starts the processes and prepares the table there; its times are thrown away.
+    measure(1, phase=253)
+    short, _ = measure(SHORT_EPOCHS, phase=254)
+    long, seconds = measure(LONG_EPOCHS, phase=255)
+    per_epoch = max(long - short, 0.0) / (LONG_EPOCHS - SHORT_EPOCHS)
+    total = max(short - per_epoch * SHORT_EPOCHS, 0.0) + per_epoch * probe.recipe.epochs
+    # One slow moment of a shared machine must not price a technique out: no share is taken for under half the median
+    # or over three times it.
+    usual = statistics.median(seconds)
+    shares = [min(max(value, 0.5 * usual), 3.0 * usual) for value in seconds]
+    costs = {name: total * share / sum(shares) for name, share in zip(named, shares, strict=True)}
+    return {BASELINE: costs[BASELINE]} | {arm.name: costs[arm.technique] for arm in arms}
 
 
 def seconds_of(shape: Shape, costs: dict[str, float], processes: int) -> float:
-    """Return the seconds that a shape takes at most, given those of each arm's run."""
+    """Return the seconds that a shape takes at most, given what each arm's run adds (see `calibrate`)."""
     arms = [costs[arm.name] for arm in shape.arms]
     dearest = max(arms)
     search = (costs[BASELINE] + sum(arms) + shape.combinations * dearest) * shape.pairs
     confirmation = (costs[BASELINE] + dearest) * shape.confirmation_pairs
-    # The last run of a phase may run alone: half a run is lost in each.
-    phases = 3 + shape.combinations
-    return (search + confirmation) / processes + dearest * (1 + 0.5 * phases)
+    # The last run of a phase runs alone for half its time, and the final training has no company at all.
+    phases = 2 + shape.combinations
+    return search + confirmation + dearest * processes * (1.5 + 0.5 * phases)
