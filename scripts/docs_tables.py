@@ -81,24 +81,25 @@ def named(kinds: dict[str, type[Any]]) -> str:
 
 
 def settings(technique: Technique) -> str:
-    """Return the settings of a technique as TOML, the one that is tried first in front."""
-    return "<br>".join(
-        "`" + ", ".join(f"{key} = {toml(value)}" for key, value in setting.items()) + "`"
-        for setting in technique.settings
-    )
+    """Return the settings of a technique: the first one as TOML, the others as the number that differs."""
+    first = ", ".join(f"{key} = {toml(value)}" for key, value in technique.settings[0].items())
+    others = ", ".join(f"{strength:g}" for strength in technique.strengths[1:])
+    return f"`{first}`" + (f"<br>then {others}" if others else "")
 
 
 def catalogue() -> str:
     """Return the table of all techniques, in the order in which a study tries them."""
     rows = []
     for position, one in enumerate(CATALOGUE.values(), start=1):
-        what = one.summary if len(one.tasks) > 1 else f"{one.summary} ({one.tasks[0]} only)"
-        number = f"**{position}**" if position <= DEFAULT_ARMS else str(position)
-        rows.append([number, f"`{one.name}`", one.family, what, settings(one), one.reference])
-    head = ["", "technique", "family", "what it does", "settings, the first one first", "reference"]
+        name = f"**`{one.name}`**" if position <= DEFAULT_ARMS else f"`{one.name}`"
+        tasks = "" if len(one.tasks) > 1 else f" ({one.tasks[0]} only)"
+        what = f"{one.summary}{tasks}<br>*{one.family}* · {one.reference}"
+        rows.append([name, what, settings(one)])
     total = sum(len(one.settings) for one in CATALOGUE.values())
-    end = f"{len(CATALOGUE)} techniques, {total} settings; the first {DEFAULT_ARMS} are what a study tries by default."
-    return f"{table(head, rows)}\n\n{end}"
+    end = (
+        f"{len(CATALOGUE)} techniques, {total} settings; the {DEFAULT_ARMS} in bold are what a study tries by default."
+    )
+    return f"{table(['technique', 'what it does; family and reference', 'settings'], rows)}\n\n{end}"
 
 
 def files() -> dict[Path, str]:
