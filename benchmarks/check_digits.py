@@ -1,7 +1,8 @@
 """Is what `regimen study digits` says true of plain PyTorch? Ten new pairs, a hand-written loop, its own randomness.
 
 Trains the baseline and the study's recipe.toml on splits that the study never saw and compares the mean difference with
-the interval of the study's confirmation. Nothing of regimen is imported.
+the interval of the study's confirmation. The only thing taken from regimen is which rows are not test rows: verdicts are
+about re-splits of those. Training, splits and randomness are scikit-learn's and PyTorch's.
 
     python benchmarks/check_digits.py runs/digits-1 --out benchmarks/results/check_digits.json
 """
@@ -21,6 +22,8 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 from torch import nn
 from torch.nn import functional as F
+
+from regimen.data import hold_out, load
 
 KNOWN = {
     "lr", "epochs", "batch_size", "optimizer", "dropout", "input_dropout", "normalization", "weight_decay",
@@ -83,7 +86,7 @@ def train(recipe: dict[str, Any], hidden: tuple[int, ...], x: torch.Tensor, y: t
 def accuracy(recipe: dict[str, Any], hidden: tuple[int, ...], seed: int) -> float:
     """Return the accuracy on a quarter of the development rows, split anew by `seed`."""
     x, y = load_digits(return_X_y=True)
-    rows, _ = train_test_split(np.arange(len(x)), test_size=0.2, stratify=y, random_state=0)
+    rows = hold_out(load("digits")).development
     fit, held = train_test_split(rows, test_size=0.25, stratify=y[rows], random_state=seed)
     mean, scale = x[fit].mean(axis=0), x[fit].std(axis=0)
     scale[scale == 0] = 1.0
