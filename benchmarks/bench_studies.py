@@ -1,7 +1,7 @@
 """How long whole studies take as a user starts them, and what they find; stored for README.md and docs/first-study.md.
 
-`regimen study digits`, 331 runs of 40 epochs: 26 s (n = 5, 18 to 47 s), 24 s of processor time; the same in plain PyTorch
-268 s (n = 1), 280 s of processor time. 2 cores of a shared Intel Xeon (AVX512), busy with other work.
+`regimen study digits`, 331 runs of 40 epochs: 26 s (n = 5, 18 to 47 s), 24 s of processor time; in plain
+PyTorch 268 s (n = 1), 280 s of processor time. 2 cores of a shared Intel Xeon (AVX512), busy with other work.
 
     python benchmarks/bench_studies.py digits
     python benchmarks/bench_studies.py titanic --csv titanic.csv     # 891 passengers; see docs/first-study.md
