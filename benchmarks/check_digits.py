@@ -1,8 +1,8 @@
 """Is what `regimen study digits` says true of plain PyTorch? Ten new pairs, a hand-written loop, its own randomness.
 
 Trains the baseline and the study's recipe.toml on splits that the study never saw and compares the mean difference with
-the interval of the study's confirmation. The only thing taken from regimen is which rows are not test rows: verdicts are
-about re-splits of those. Training, splits and randomness are scikit-learn's and PyTorch's.
+the interval of the study's confirmation. The only thing taken from regimen is which rows are not test rows, because
+verdicts are about re-splits of those. Training, splits and randomness are scikit-learn's and PyTorch's.
 
     python benchmarks/check_digits.py runs/digits-1 --out benchmarks/results/check_digits.json
 """
