@@ -140,7 +140,7 @@ def test_a_dictionary_changes_only_what_it_names_in_the_base() -> None:
         ({"optimizer": 5}, "optimizer: expected a table with a name"),
         ({"optimizer": {"name": ["adam"]}}, "optimizer.name: no such optimizer ['adam']"),
         ({"optimizer": {"name": 3}}, "optimizer.name: no such optimizer 3"),
-        ({"optimizer": None}, "optimizer: expected something like regimen.Adam(), got None"),
+        ({"optimizer": None}, "optimizer: expected something like regimen.techniques.Adam(), got None"),
         (
             {"optimizer": {"name": "sgd", "momentm": 1}},
             "optimizer: SGD has no parameter 'momentm'; did you mean 'momentum'",

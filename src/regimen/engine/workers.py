@@ -127,7 +127,8 @@ class WorkerPool:
         except BrokenProcessPool as error:
             raise EngineError(
                 "a worker process died (killed from outside, or out of memory); what was finished is kept; "
-                "try again with --processes 1 if memory is short"
+                "try again with one process if memory is short, and in a script call it under "
+                "`if __name__ == '__main__':`, which new processes need"
             ) from error
         finally:
             for future in futures:

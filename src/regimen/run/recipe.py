@@ -120,10 +120,10 @@ class Recipe:
 
     def _check_types(self) -> None:
         for name, kind, example in (
-            ("optimizer", Optimizer, "regimen.Adam()"),
-            ("schedule", Schedule | None, "regimen.CosineLR()"),
-            ("averaging", Averaging | None, "regimen.EMA()"),
-            ("early_stopping", EarlyStopping | None, "regimen.EarlyStopping()"),
+            ("optimizer", Optimizer, "regimen.techniques.Adam()"),
+            ("schedule", Schedule | None, "regimen.techniques.CosineLR()"),
+            ("averaging", Averaging | None, "regimen.techniques.EMA()"),
+            ("early_stopping", EarlyStopping | None, "regimen.techniques.EarlyStopping()"),
             ("decay_bias_and_norm", bool, "False"),
         ):
             value = getattr(self, name)

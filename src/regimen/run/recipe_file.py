@@ -118,7 +118,7 @@ def recipe_from_toml(text: str, *, source: str = "recipe") -> Recipe:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{source}: expected TOML: {error}") from error
     except RecipeError as error:
-        raise RecipeError(f"{source}: {error}") from error
+        raise RecipeError(f"{source}: {str(error).removeprefix('recipe: ')}") from error
 
 
 def read_recipe(path: str | Path) -> Recipe:
