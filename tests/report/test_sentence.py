@@ -7,7 +7,7 @@ import pytest
 
 from regimen.records import Results
 from regimen.report import verdict_sentence
-from regimen.report.sentence import Standing, qualifiers, recipe_label, standing
+from regimen.report.sentence import Standing, cautions, qualifiers, recipe_label, standing
 
 from .cases import STUDIES, all_equivalent, empty, letters, one_pair, pilot
 from .studies import digits, regression
@@ -172,3 +172,21 @@ def test_three_arms_are_joined_as_a_person_would() -> None:
 def test_arms_that_the_family_does_not_hold_are_left_out() -> None:
     base = letters()
     assert recipe_label(replace(base, recipe=replace(base.recipe, arms=("gone",)))) == ""
+
+
+@pytest.mark.parametrize(("loss", "said"), [(0.5, True), (0.201, False)])
+def test_a_recipe_with_worse_probabilities_is_told_beside_its_accuracy(loss: float, said: bool) -> None:
+    base = digits()
+    run = replace(base.runs[0], phase="confirm", status="finished", validation_loss=0.2)
+    runs = (replace(run, arm="baseline"), replace(run, arm="recipe", validation_loss=loss))
+    results = replace(base, runs=runs)
+    assert any("less sure of its answers" in one for one in cautions(results)) == said
+    by_loss = replace(results, design=replace(base.design, metric="log_loss"))
+    assert not cautions(by_loss)
+
+
+@pytest.mark.parametrize(("loss", "said"), [(2.2, False), (2.31, True)])
+def test_a_baseline_no_better_than_a_guess_among_ten_classes_is_told(loss: float, said: bool) -> None:
+    base = digits()
+    results = replace(base, runs=(), baseline=replace(base.baseline, train_loss=loss))
+    assert any("did not learn" in one for one in cautions(results)) == said

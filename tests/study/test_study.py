@@ -223,3 +223,9 @@ def test_large_tables_confirm_on_rows_of_their_own(tmp_path: Path) -> None:
     assert aside is not None
     searched = [run for run in trainer.trained if not len(run.split.test)]
     assert all(set(aside.tolist()).isdisjoint([*run.split.train, *run.split.validation]) for run in searched)
+
+
+def test_a_network_that_fitted_nothing_is_not_called_overfitting(iris: Table) -> None:
+    results = Study(data=iris, options=replace(SMALL, baseline=Recipe(epochs=2, lr=1e6))).run().results
+    assert results.baseline.train_loss > np.log(3)
+    assert not results.baseline.overfits

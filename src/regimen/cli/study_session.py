@@ -45,6 +45,8 @@ def conduct(request: StudyRequest) -> None:
         table = load(request.data, **request.table_options)
         require_plan(table, options)
         folder = claim(request.out, table.name)
+        for note in table.notes:
+            click.echo(printable(f"note: {note}"), err=True)
         found = Found(path=folder.path, request=request, table=table)
     placed = replace(found.request, out=str(folder.path), resume=True)
     watch = StudyProgress(Meter("runs"))

@@ -54,9 +54,10 @@ def headline(results: Results) -> list[Fact]:
     if standing(results) in ("confirmed", "weaker", "unproven", "worse"):
         span = f"95 % interval {form.interval(confirmation.ci)}"
         unit = f" {form.effect_unit}" if form.effect_unit else ""
+        held = "Confirmed effect" if standing(results) in ("confirmed", "weaker") else "Effect on new pairs"
         found.append(
             Fact(
-                term=f"Confirmed effect on {form.name}",
+                term=f"{held} on {form.name}",
                 value=f"{form.effect(confirmation.delta)}{unit}",
                 note=f"{span}, {plural(confirmation.pairs, 'new pair')}",
             )
@@ -89,7 +90,7 @@ def headline(results: Results) -> list[Fact]:
 
 def table(results: Results) -> list[list[Cell]]:
     """Return the cells of the table of techniques, best first; arms that never trained come last."""
-    form, names = MetricFormat.of(results, minus=MINUS), labels(results.techniques)
+    form, names, design = MetricFormat.of(results, minus=MINUS), labels(results.techniques), results.design
     found = []
     for one in sorted(results.techniques, key=lambda each: (finite(each.delta) is None, -(finite(each.delta) or 0.0))):
         known = finite(one.delta) is not None
@@ -98,6 +99,8 @@ def table(results: Results) -> list[list[Cell]]:
         verdict = one.verdict if known else "did not train"
         unfinished = f", {one.diverged} unfinished" if one.diverged and known else ""
         needed = "over 200" if one.pairs_needed is None else f"{one.pairs_needed}"
+        # Only where more pairs would settle something; near the limit of a verdict the estimate is no use.
+        open_question = one.verdict == "unclear" and (one.pairs_needed is None or one.pairs_needed > design.pairs)
         found.append(
             [
                 Cell(label="setting", text=names[one.arm], note=setting_note(one), number=False),
@@ -116,7 +119,7 @@ def table(results: Results) -> list[list[Cell]]:
                 Cell(label=form.name, text=form.level(one.mean)),
                 Cell(label="gap", text=loss(one.gap)),
                 Cell(label="cost", text=MISSING if cost is None else f"{cost:.2f}×"),
-                Cell(label="pairs needed", text=needed if known else MISSING),
+                Cell(label="pairs needed", text=needed if known and open_question else MISSING),
             ]
         )
     return found

@@ -1,5 +1,7 @@
 """The verdict of a study in one plain sentence, and the few sentences that qualify it."""
 
+import math
+import statistics
 from typing import Literal
 
 from regimen.records import Results, TechniqueRecord
@@ -7,6 +9,9 @@ from regimen.report.names import labels
 from regimen.report.quantities import MetricFormat, finite, finite_interval, loss, plural, probability
 
 Standing = Literal["empty", "pilot", "none", "promised", "confirmed", "weaker", "unproven", "worse"]
+
+# A loss of the recipe this much above the baseline's is worth a word: seeds alone move it by a few percent.
+WORSE_LOSS = 1.1
 
 STANDING_WORDS: dict[Standing, str] = {
     "empty": "Nothing tried",
@@ -126,7 +131,37 @@ def qualifiers(results: Results) -> list[str]:
         share = f"{abs(late) * 100:.0f} %"
         found.append(f"At its last epoch that loss is {share} {side} that of the epoch which early stopping chooses.")
     reach = _reach(results)
-    return [*found, reach] if reach else found
+    return [*found, *cautions(results), *([reach] if reach else [])]
+
+
+def cautions(results: Results) -> list[str]:
+    """Return what must be said beside the verdict: a baseline that did not learn, a recipe with worse probabilities."""
+    found, baseline = [], results.baseline
+    guess = guessing_loss(results)
+    if finite(baseline.train_loss) is not None and baseline.train_loss >= guess:
+        found.append(
+            f"The baseline did not learn: its training loss of {loss(baseline.train_loss)} is no better than that of a "
+            f"constant guess ({loss(guess)}); lower the learning rate, or train longer, before comparing with it."
+        )
+    before, after = (_confirmed_loss(results, arm) for arm in ("baseline", "recipe"))
+    judged_otherwise = results.data.task == "classification" and results.design.metric != "log_loss"
+    if judged_otherwise and before and after and after > WORSE_LOSS * before:
+        found.append(
+            f"The recipe is less sure of its answers: its validation loss is {loss(after)} nats, the baseline's "
+            f"{loss(before)}; if you use the probabilities, study with --metric log_loss."
+        )
+    return found
+
+
+def guessing_loss(results: Results) -> float:
+    """Return the training loss of the best constant guess, at most: ln(classes), or 1 for a standardized target."""
+    return math.log(max(len(results.data.classes), 2)) if results.data.task == "classification" else 1.0
+
+
+def _confirmed_loss(results: Results, arm: str) -> float | None:
+    losses = [run.validation_loss for run in results.runs if run.phase == "confirm" and run.arm == arm]
+    known = [value for value in losses if value is not None and finite(value) is not None]
+    return statistics.fmean(known) if known else None
 
 
 def _reach(results: Results) -> str:

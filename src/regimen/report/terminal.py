@@ -7,7 +7,7 @@ from rich.text import Text
 from regimen.records import Results
 from regimen.report.names import labels
 from regimen.report.quantities import MetricFormat, clean, finite, finite_interval, plural, probability
-from regimen.report.sentence import verdict_sentence
+from regimen.report.sentence import cautions, verdict_sentence
 
 STYLES = {"helps": "bold green", "hurts": "red", "equivalent": "dim", "unclear": "yellow"}
 
@@ -19,8 +19,9 @@ def results_table(results: Results) -> RenderableType:
     """
     form, names = MetricFormat.of(results), labels(results.techniques)
     verdict = Text(clean(verdict_sentence(results)), style="bold")
+    said = [verdict, *(Text(clean(caution)) for caution in cautions(results))]
     if not results.techniques:
-        return Group(verdict)
+        return Group(*said)
     unit = f", {form.effect_unit}" if form.effect_unit else ""
     caption = (
         f"Effect on {form.name}{unit}, above zero is better; baseline {form.level(results.baseline.mean)}. "
@@ -49,4 +50,4 @@ def results_table(results: Results) -> RenderableType:
             Text(one.verdict, style=STYLES[one.verdict]) if known else Text("did not train", style="red"),
             Text("-" if cost is None else f"{cost:.2f}x"),
         )
-    return Group(verdict, Text(), table)
+    return Group(*said, Text(), table)

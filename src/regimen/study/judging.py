@@ -19,12 +19,16 @@ def metrics(results: Sequence[RunResult]) -> Floats:
     return np.array([result.metric for result in results], dtype=np.float64)
 
 
-def judge_baseline(baseline: Sequence[RunResult], stopped: Sequence[RunResult] | None) -> BaselineRecord:
+def judge_baseline(
+    baseline: Sequence[RunResult], stopped: Sequence[RunResult] | None, *, guess: float
+) -> BaselineRecord:
     """Return what the baseline does, and whether it overfits.
 
     Args:
         baseline: Its runs, one per pair.
         stopped: The runs of an arm with early stopping on the same pairs, or None.
+        guess: Loss of a constant guess: a network that does not beat it on its training rows has fitted nothing, so
+            it can not overfit.
     """
     train = np.array([result.train_loss for result in baseline])
     validation = np.array([result.validation_loss for result in baseline])
@@ -41,7 +45,7 @@ def judge_baseline(baseline: Sequence[RunResult], stopped: Sequence[RunResult] |
         validation_loss=float(validation.mean()),
         gap=found.gap,
         gap_ci=found.gap_ci,
-        overfits=found.overfits,
+        overfits=found.overfits and float(train.mean()) < guess,
         late_loss=found.late,
         late_loss_ci=found.late_ci,
     )

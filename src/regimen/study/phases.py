@@ -1,5 +1,6 @@
 """The phases of a study, in order, by its plan: search, combination, confirmation, final training."""
 
+import math
 import statistics
 import time
 from collections.abc import Sequence
@@ -108,7 +109,11 @@ class Phases:
         effect = self.plan.smallest_effect or smallest_effect(METRICS[self.plan.metric], mean, len(split.validation))
         stopping = next((arm for arm in self.plan.arms if arm.technique == "early_stopping"), None)
         return Search(
-            baseline=judge_baseline(baseline, self.ledger.of("search", stopping.name) if stopping else None),
+            baseline=judge_baseline(
+                baseline,
+                self.ledger.of("search", stopping.name) if stopping else None,
+                guess=math.log(len(self.layout.table.classes)) if self.layout.table.classes else 1.0,
+            ),
             techniques=judge_arms(
                 self.plan.arms,
                 baseline,
