@@ -1,6 +1,7 @@
 """What holds for every test: examples in the documentation and in docstrings run, and laws are tried reproducibly."""
 
 import os
+import signal
 import tempfile
 from doctest import ELLIPSIS
 from pathlib import Path
@@ -13,6 +14,10 @@ from sybil.parsers.markdown import PythonCodeBlockParser
 
 # Before anything imports torch: results are defined at one intra-op thread, and small nets are fastest with it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Jobs started in the background of a script inherit an ignored Ctrl-C, and so would every process that a test starts.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a busy machine must not fail a law. In CI the same examples are tried every time.
 settings.register_profile("regimen", deadline=None, derandomize="CI" in os.environ, print_blob=True)
