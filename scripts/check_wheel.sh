@@ -41,3 +41,15 @@ rm study/report.html
 venv/bin/regimen report study
 test -s study/report.html || { echo "regimen report wrote no report.html" >&2; exit 1; }
 echo "The wheel works outside the repository: ${wheels[0]##*/}"
+
+# Without a compiler the package still installs, as pure Python, and says so. From a copy: a build folder would remember.
+mkdir source
+cp -r "$OLDPWD"/{src,csrc,pyproject.toml,README.md,LICENSE} source/
+rm -f source/src/regimen/kernels/*.so
+PIP_CONSTRAINT="$OLDPWD/constraints.txt" CXX=/bin/false "$scratch/venv/bin/python" -m pip wheel ./source --no-deps --wheel-dir pure --quiet
+pure=(pure/torch_regimen-*-py3-none-any.whl)
+venv/bin/python -m pip install --quiet --no-deps --force-reinstall "${pure[0]}"
+venv/bin/regimen info | grep -E "auto +stands for reference"
+venv/bin/regimen study iris --techniques dropout --pairs 2 --epochs 2 --budget 40runs --out pure-study
+test -s pure-study/report.html || { echo "the install without a compiler wrote no report.html" >&2; exit 1; }
+echo "The install without a compiler works: ${pure[0]##*/}"
