@@ -114,6 +114,10 @@ def test_all_study_options_reach_the_plan(regimen: Regimen) -> None:
     assert {arm["technique"] for arm in plan["arms"]} == {"l2"}
     assert (plan["budget"], plan["metric"], plan["smallest_effect"]) == ("30runs", "f1_macro", 0.03)
     assert (plan["model"], plan["engine"], plan["seed"]) == ("mlp:3:tanh", "reference", 2**64 - 1)
+    train, note = Path("out/recipe.toml").read_text().splitlines()[:2]
+    assert "--metric f1_macro" in train
+    assert note == "# The baseline: nothing that was tried is shown to be better."
+    assert "recipe.toml (the baseline)" in result.output
 
 
 def test_a_regression_is_studied_in_units_of_its_target(regimen: Regimen) -> None:

@@ -109,3 +109,11 @@ def test_ctrl_c_leaves_nothing(regimen: Regimen, recipe: Path, monkeypatch: pyte
 
 def test_the_recipe_of_a_study_can_be_trained(regimen: Regimen, finished_study: Path) -> None:
     assert regimen("train", "iris", "--recipe", finished_study / "recipe.toml", "--model", "mlp:4").exit_code == 0
+
+
+def test_a_used_folder_is_refused_without_offering_what_train_lacks(regimen: Regimen, recipe: Path) -> None:
+    assert regimen("train", "iris", "--recipe", recipe, "--out", "out").exit_code == 0
+    result = regimen("train", "iris", "--recipe", recipe, "--out", "out")
+    assert result.exit_code == 2
+    assert "out is used; name another" in result.stderr
+    assert "--resume" not in result.stderr

@@ -34,12 +34,13 @@ class Folder:
                 return  # it holds something of somebody else
 
 
-def claim(out: str | None, data: str) -> Folder:
+def claim(out: str | None, data: str, *, resumable: bool = False) -> Folder:
     """Return an empty folder that no other process has claimed by its default name.
 
     Args:
         out: As given; None makes `runs/<data>-<n>` with the next free n.
         data: Name of the table.
+        resumable: Whether the command could go on with what a used folder holds.
 
     Raises:
         OptionError: The folder is used, or can not be made.
@@ -49,7 +50,8 @@ def claim(out: str | None, data: str) -> Folder:
     path = Path(out)
     if path.is_dir():
         if any(path.iterdir()):
-            raise OptionError(f"--out: expected a new or empty folder, {out} is used; add --resume or name another")
+            repair = "add --resume or name another" if resumable else "name another"
+            raise OptionError(f"--out: expected a new or empty folder, {out} is used; {repair}")
         return Folder(path=path)
     return Folder(path=path, made=_make(path))
 

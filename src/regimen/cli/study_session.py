@@ -44,7 +44,7 @@ def conduct(request: StudyRequest) -> None:
     else:
         table = load(request.data, **request.table_options)
         require_plan(table, options)
-        folder = claim(request.out, table.name)
+        folder = claim(request.out, table.name, resumable=True)
         for note in table.notes:
             click.echo(printable(f"note: {note}"), err=True)
         found = Found(path=folder.path, request=request, table=table)
@@ -111,8 +111,13 @@ def write_findings(found: Found, findings: Findings) -> None:
     path, results = found.path, findings.results
     findings.model.save(path)
     data = {field.name: getattr(found.request, field.name) for field in fields(DataRequest)}
-    train = TrainRequest(recipe=str(path / "recipe.toml"), model=results.model.name, **data).command_line("train")
-    write_whole(path / "recipe.toml", f"# {printable(train)}\n{results.recipe.toml}")
+    recipe = path / "recipe.toml"
+    # Trained again, it is scored as it was studied.
+    train = TrainRequest(recipe=str(recipe), model=results.model.name, metric=found.request.metric, **data)
+    lines = [f"# {printable(train.command_line('train'))}"]
+    if not results.recipe.arms:
+        lines.append("# The baseline: nothing that was tried is shown to be better.")
+    write_whole(recipe, "\n".join([*lines, results.recipe.toml]))
     write_report(results, path / "report.html")
     write_whole(path / "results.json", results.to_json())
 
@@ -121,7 +126,8 @@ def _show(results: Results, path: Path) -> None:
     Console(highlight=False).print(results_table(results))
     click.echo()
     for what, name in (("report", "report.html"), ("recipe", "recipe.toml"), ("model", "model.safetensors")):
-        click.echo(printable(f"{what:<8}{path / name}"))
+        what_it_is = " (the baseline)" if name == "recipe.toml" and not results.recipe.arms else ""
+        click.echo(printable(f"{what:<8}{path / name}{what_it_is}"))
 
 
 def _say_how_to_resume(what: str, path: Path, command: str) -> None:
