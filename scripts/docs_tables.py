@@ -1,4 +1,4 @@
-"""Writes the tables of docs/techniques.md and docs/recipe.md from the catalogue and from the recipe's own description.
+"""Writes the tables of techniques and recipes in docs from the catalogue and from the recipe's own description.
 
 python scripts/docs_tables.py           # after a change of the catalogue or of a recipe's fields
 python scripts/docs_tables.py --check   # fails if a table is not that of the code
@@ -105,7 +105,7 @@ def catalogue() -> str:
 def files() -> dict[Path, str]:
     """Return every page this script writes parts of, with its content."""
     parts = {
-        "techniques": {"catalogue": catalogue()},
+        "techniques/index": {"catalogue": catalogue()},
         "recipe": {
             "fields": fields(Recipe),
             "optimizers": named(dict(OPTIMIZERS)),
