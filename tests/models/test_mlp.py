@@ -40,7 +40,7 @@ def test_a_name_describes_a_model(text: str, model: MLP) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "cnn", "MLP", "mlp:0", "mlp:-3", "mlp:8x", "mlp:x8", "mlp:8X8", "mlp:1e3", "mlp:16385", "mlp:٣", "mlp: 8"],
+    ["", "cn", "MLP", "mlp:0", "mlp:-3", "mlp:8x", "mlp:x8", "mlp:8X8", "mlp:1e3", "mlp:16385", "mlp:٣", "mlp: 8"],
 )
 def test_a_name_that_describes_no_model_is_refused(text: str) -> None:
     with pytest.raises(OptionError, match="model: expected"):

@@ -3,13 +3,17 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+import torch
 from torch import nn
 
 from regimen.nn import Dropout
 
 Normalization = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu", "sigmoid"]
+DropoutKind = Literal["element", "channel"]
+Pooling = Literal["max", "avg"]
 NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
+DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -30,11 +34,44 @@ class LinearLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class ConvLayer:
+    """Cross-correlation with square filters, W `[out_channels, in_channels, kernel, kernel]`, and a bias a channel.
+
+    A side of n pixels becomes floor((n + 2 · padding - kernel) / stride) + 1.
+    """
+
+    in_channels: int
+    out_channels: int
+    kernel: int = 3
+    padding: int = 0
+    stride: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLayer:
+    """The largest value, or the mean, of each square of `size` pixels; a side of n becomes floor(n / size)."""
+
+    kind: Pooling
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlattenLayer:
+    """An image `[channels, height, width]` as one row of features, a channel after the other."""
+
+
+@dataclass(frozen=True, slots=True)
 class NormLayer:
-    """Batch or layer normalization over `features`, each with scale and shift."""
+    """Batch or layer normalization, with a scale and a shift for each of `features`.
+
+    With `dims = 2` the features are the channels of images: batch normalization takes mean and variance over batch and
+    positions, layer normalization over all channels and positions of a row (Wu and He 2018, arXiv:1803.08494: group
+    normalization with one group).
+    """
 
     kind: Literal["batch", "layer"]
     features: int
+    dims: Literal[1, 2] = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +83,24 @@ class ActivationLayer:
 
 @dataclass(frozen=True, slots=True)
 class DropoutLayer:
-    """Element dropout with drop probability `p`; `site` counts the weight layers before it (0 is the input)."""
+    """Dropout with drop probability `p` of elements, or of whole channels of images.
+
+    `site` counts the weight layers before it (0 is the input).
+    """
 
     p: float
     site: int
+    kind: DropoutKind = "element"
 
 
-Layer = LinearLayer | NormLayer | ActivationLayer | DropoutLayer
+Layer = LinearLayer | ConvLayer | PoolLayer | FlattenLayer | NormLayer | ActivationLayer | DropoutLayer
 
 
 def build(layers: tuple[Layer, ...], *, key: int) -> nn.Sequential:
     """Return the described network; its dropout layers draw from the stream of `key`.
 
-    Weights are left as PyTorch makes them; `regimen.techniques.initialize` sets them.
+    Weights are left as PyTorch makes them; `regimen.techniques.initialize` sets them. Filters lie channels last in
+    memory, as the images that the engine feeds; results do not depend on that but for rounding.
 
     Example:
         >>> build((LinearLayer(4, 2), ActivationLayer("relu")), key=1)
@@ -67,18 +109,33 @@ def build(layers: tuple[Layer, ...], *, key: int) -> nn.Sequential:
           (1): ReLU()
         )
     """
-    return nn.Sequential(*(_module(layer, key) for layer in layers))
+    network = nn.Sequential(*(_module(layer, key) for layer in layers))
+    if any(isinstance(layer, ConvLayer) for layer in layers):
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
 
 
 def _module(layer: Layer, key: int) -> nn.Module:
     match layer:
         case LinearLayer():
             return nn.Linear(layer.in_features, layer.out_features)
+        case ConvLayer(in_channels=inputs, out_channels=outputs):
+            return nn.Conv2d(inputs, outputs, layer.kernel, stride=layer.stride, padding=layer.padding)
+        case PoolLayer(kind="max"):
+            return nn.MaxPool2d(layer.size)
+        case PoolLayer():
+            return nn.AvgPool2d(layer.size)
+        case FlattenLayer():
+            return nn.Flatten()
         case NormLayer(kind="batch"):
-            return nn.BatchNorm1d(layer.features)
+            return (nn.BatchNorm1d if layer.dims == 1 else nn.BatchNorm2d)(layer.features)
         case NormLayer():
-            return nn.LayerNorm(layer.features)
+            return nn.LayerNorm(layer.features) if layer.dims == 1 else nn.GroupNorm(1, layer.features)
         case ActivationLayer():
             return ACTIVATIONS[layer.kind]()
+        case DropoutLayer(kind="channel"):
+            from regimen.nn import Dropout2d
+
+            return Dropout2d(layer.p, seed=key, site=layer.site)
         case DropoutLayer():
             return Dropout(layer.p, seed=key, site=layer.site)

@@ -1,26 +1,27 @@
 """The multilayer perceptron, described: linear, normalization, activation, dropout, as often as wanted."""
 
+import math
 from dataclasses import dataclass
 
-from regimen.errors import OptionError, nearest
 from regimen.models.layers import (
-    ACTIVATIONS,
     Activation,
     ActivationLayer,
+    DropoutKind,
     DropoutLayer,
+    FlattenLayer,
     Layer,
     LinearLayer,
     Normalization,
     NormLayer,
 )
+from regimen.models.sizes import Inputs, check_activation, check_width, rates_for, shape_of
 
 DEFAULT_HIDDEN = (128, 128)
-MAX_WIDTH = 16_384
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MLP:
-    """A multilayer perceptron.
+    """A multilayer perceptron; images are flattened first.
 
     Attributes:
         hidden: Widths of the hidden layers; empty for a linear model.
@@ -36,10 +37,8 @@ class MLP:
 
     def __post_init__(self) -> None:
         for width in self.hidden:
-            if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= MAX_WIDTH:
-                raise OptionError(f"model: expected hidden widths from 1 to {MAX_WIDTH}, got {width!r}")
-        if self.activation not in ACTIVATIONS:
-            raise OptionError(f"model: no such activation {self.activation!r}{nearest(self.activation, ACTIVATIONS)}")
+            check_width(width)
+        check_activation(self.activation)
 
     @property
     def name(self) -> str:
@@ -47,70 +46,72 @@ class MLP:
         tail = "" if self.activation == "relu" else f":{self.activation}"
         return "mlp:" + ("x".join(map(str, self.hidden)) or "linear") + tail
 
+    @property
+    def hidden_layers(self) -> int:
+        """Number of layers before the last, which normalization and dropout can follow."""
+        return len(self.hidden)
+
     def layers(
         self,
-        in_features: int,
-        out_features: int,
+        inputs: Inputs,
+        outputs: int,
         *,
         dropout: tuple[float, ...] = (),
         input_dropout: float = 0.0,
         normalization: Normalization = "none",
+        dropout_kind: DropoutKind = "element",
     ) -> tuple[Layer, ...]:
         """Return the layers for given sizes and techniques.
 
         Args:
-            in_features: Columns of the input.
-            out_features: Logits, or 1 for regression.
+            inputs: Columns of the input, or the shape of an image.
+            outputs: Logits, or 1 for regression.
             dropout: One rate for every hidden layer or one for each; empty for none.
             input_dropout: Rate on the input.
             normalization: Put between each hidden linear layer and its activation.
+            dropout_kind: Of convolutions; linear layers drop elements whatever it is.
 
         Raises:
             OptionError: The number of rates is neither 1 nor that of the hidden layers.
         """
-        if len(dropout) > 1 and len(dropout) != len(self.hidden):
-            raise OptionError(
-                f"dropout: expected one rate or {len(self.hidden)} (one for each hidden layer of {self.name}), "
-                f"got {len(dropout)}"
-            )
-        rates = dropout if len(dropout) == len(self.hidden) else (dropout or (0.0,)) * len(self.hidden)
-        described: list[Layer] = [DropoutLayer(input_dropout, 0)] if input_dropout else []
-        width = in_features
-        for site, (units, rate) in enumerate(zip(self.hidden, rates, strict=True), start=1):
-            described.append(LinearLayer(width, units))
-            if normalization != "none":
-                described.append(NormLayer(normalization, units))
-            described.append(ActivationLayer(self.activation))
-            if rate:
-                described.append(DropoutLayer(rate, site))
-            width = units
-        described.append(LinearLayer(width, out_features))
+        rates = rates_for(dropout, {"hidden layer": len(self.hidden)}, self.name)
+        shape = shape_of(inputs)
+        described: list[Layer] = [FlattenLayer()] if len(shape) > 1 else []
+        if input_dropout:
+            described.append(DropoutLayer(input_dropout, 0))
+        described += perceptron_layers(
+            math.prod(shape), self.hidden, rates, activation=self.activation, normalization=normalization, before=0
+        )
+        described.append(LinearLayer(self.hidden[-1] if self.hidden else math.prod(shape), outputs))
         return tuple(described)
 
 
-def parse_model(text: str) -> MLP:
-    """Return the model that a name describes: `mlp`, `mlp:256x256`, `mlp:64:tanh`, `mlp:linear`.
+def perceptron_layers(
+    width: int,
+    hidden: tuple[int, ...],
+    rates: tuple[float, ...],
+    *,
+    activation: Activation,
+    normalization: Normalization,
+    before: int,
+) -> list[Layer]:
+    """Return linear, normalization, activation, dropout for each hidden width.
 
-    Raises:
-        OptionError: The name describes no model.
-
-    Example:
-        >>> parse_model("mlp:256x128").hidden
-        (256, 128)
+    Args:
+        width: Inputs of the first.
+        hidden: Outputs of each.
+        rates: Dropout of each; 0 leaves none.
+        activation: After each.
+        normalization: Before each activation.
+        before: Weight layers that stand before these.
     """
-    kind, _, rest = text.partition(":")
-    if kind != "mlp":
-        raise OptionError(f"--model: expected mlp, mlp:WIDTHxWIDTH or mlp:WIDTH:ACTIVATION, got {text!r}")
-    if not rest:
-        return MLP()
-    widths, _, activation = rest.partition(":")
-    hidden = () if widths == "linear" else tuple(_width(part, text) for part in widths.split("x"))
-    if activation and activation not in ACTIVATIONS:
-        raise OptionError(f"--model: no such activation {activation!r}{nearest(activation, ACTIVATIONS)}")
-    return MLP(hidden=hidden, activation=activation or "relu")
-
-
-def _width(part: str, text: str) -> int:
-    if not part.isdecimal() or not part.isascii():
-        raise OptionError(f"--model: expected widths such as mlp:256x128, got {part!r} in {text!r}")
-    return int(part)
+    described: list[Layer] = []
+    for site, (units, rate) in enumerate(zip(hidden, rates, strict=True), start=before + 1):
+        described.append(LinearLayer(width, units))
+        if normalization != "none":
+            described.append(NormLayer(normalization, units))
+        described.append(ActivationLayer(activation))
+        if rate:
+            described.append(DropoutLayer(rate, site))
+        width = units
+    return described
