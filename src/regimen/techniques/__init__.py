@@ -1,5 +1,11 @@
 """One class or function per published technique, and the catalogue of what a study tries."""
 
+from regimen.techniques.augmentation import AUGMENTATIONS, augment, output_shape
+from regimen.techniques.augmentation_cutmix import cutmix
+from regimen.techniques.augmentation_erasing import Cutout, Erasing, PixelNoise
+from regimen.techniques.augmentation_geometry import Affine, HorizontalFlip, Rotation, VerticalFlip
+from regimen.techniques.augmentation_operation import Augmentation
+from regimen.techniques.augmentation_windows import CenterCrop, RandomCrop, RandomResizedCrop, Resize
 from regimen.techniques.averaging import AVERAGINGS, EMA, SWA, Average, Averaging, reestimate_batch_norm
 from regimen.techniques.catalogue import CATALOGUE, Technique, choose_techniques
 from regimen.techniques.initialization import INITIALIZATIONS, Initialization, initialize
@@ -19,6 +25,7 @@ from regimen.techniques.schedules import (
 from regimen.techniques.stopping import STOP_FRACTION, EarlyStopping, StopWatch
 
 __all__ = [
+    "AUGMENTATIONS",
     "AVERAGINGS",
     "CATALOGUE",
     "EMA",
@@ -31,22 +38,36 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "Affine",
+    "Augmentation",
     "Average",
     "Averaging",
+    "CenterCrop",
     "CosineLR",
+    "Cutout",
     "EarlyStopping",
+    "Erasing",
     "ExponentialLR",
+    "HorizontalFlip",
     "Initialization",
     "MultiStepLR",
     "OneCycleLR",
     "Optimizer",
+    "PixelNoise",
     "RMSprop",
+    "RandomCrop",
+    "RandomResizedCrop",
+    "Resize",
+    "Rotation",
     "Schedule",
     "StepLR",
     "StopWatch",
     "Technique",
+    "VerticalFlip",
     "add_l1_gradient",
+    "augment",
     "choose_techniques",
+    "cutmix",
     "decay",
     "initialize",
     "input_noise",
@@ -55,6 +76,7 @@ __all__ = [
     "mix",
     "mixup_partners",
     "mixup_weights",
+    "output_shape",
     "parameter_groups",
     "proximal_l1",
     "reestimate_batch_norm",
