@@ -1,0 +1,126 @@
+'''The named entries of `regimen reproduce`, in the order of the parts A to F.
+
+An entry is a description here and a function in a module of its own. To add one:
+
+1. Write `src/regimen/experiments/my_part.py` with a function from `Context` to `Outcome`:
+
+       """One sentence: what the experiment is."""
+
+       from regimen.engine import train
+       from regimen.experiments import pictures
+       from regimen.experiments.context import Context, Outcome, Picture
+       from regimen.experiments.records import Row
+
+       def my_part(context: Context) -> Outcome:
+           """Return what ... (one sentence)."""
+           runs = [...]  # context.choose(quick=2, standard=10) of them
+           results = train(runs, processes=context.processes, on_result=context.counter(len(runs), share=0.9))
+           with pictures.look():  # the report's fonts, lines and colours
+               figure, axes = pictures.canvas(1, 2)
+               pictures.line(axes[0], epochs, losses, label="test, eval mode", color=pictures.BLUE)
+               pictures.label(axes[0], x="epoch", y="cross-entropy (nats)")
+               pictures.legend(axes[0])
+           context.advance(0.1)  # the shares of an experiment sum to 1
+           rows = (
+               Row(part="X.1", variant="as_posted", quantity="test accuracy", unit="%", posted=97.91, measured=98.2),
+               Row.over([98.1, 98.4], part="X.1", variant="corrected", quantity="test accuracy", unit="%"),
+           )
+           return Outcome(rows=rows, pictures=(Picture(name="curves", caption="...", figure=figure),), remarks=("...",))
+
+2. Add an `Entry` to `ENTRIES` below, in the order of the parts, whose `home` is `my_part:my_part`.
+
+Whatever can not be had raises a `RegimenError`, as `regimen.data.load("mnist")` does without network: the command says
+so and goes on with the other entries. Do not catch it. Nothing heavy is imported here: `regimen reproduce --list` is to
+be quick.
+'''
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from regimen.errors import OptionError, nearest
+
+if TYPE_CHECKING:
+    from regimen.experiments.context import Context, Outcome, Size
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One experiment.
+
+    Attributes:
+        name: What `regimen reproduce NAME` takes; `techniques/dropout` belongs to the group `techniques`.
+        part: Letter and number of the part, such as `A` or `E.2`.
+        title: A line for lists and headings.
+        post: What the post says and prints, in a sentence or two.
+        mistakes: What the post does wrong, one sentence each; each is run as posted and corrected.
+        home: `module:function`, the module within `regimen.experiments`.
+        seconds_quick: Expected seconds of the size `quick`, on two quiet cores.
+        seconds: The same of the size `standard`.
+        seconds_full: The same of the size `full`; None where that is the same as `standard`.
+    """
+
+    name: str
+    part: str
+    title: str
+    post: str
+    home: str
+    seconds_quick: float
+    seconds: float
+    seconds_full: float | None = None
+    mistakes: tuple[str, ...] = ()
+
+    def expected_seconds(self, size: "Size") -> float:
+        """Return how long the entry takes at that size, on two quiet cores."""
+        if size == "quick":
+            return self.seconds_quick
+        return self.seconds if size == "standard" or self.seconds_full is None else self.seconds_full
+
+    def run(self, context: "Context") -> "Outcome":
+        """Do the experiment.
+
+        Raises:
+            RegimenError: Its data can not be had, or it can not be trained.
+        """
+        module, _, function = self.home.partition(":")
+        conduct: Callable[[Context], Outcome] = getattr(import_module(f"regimen.experiments.{module}"), function)
+        return conduct(context)
+
+
+ENTRIES: tuple[Entry, ...] = ()
+
+
+def find_entries(names: Sequence[str] = ("all",), entries: Sequence[Entry] | None = None) -> tuple[Entry, ...]:
+    """Return the entries that names, groups or letters of parts mean, each once, in the order of the catalogue.
+
+    Args:
+        names: `all`, a name (`digits-dropout`), a group (`techniques`) or a part (`F`, `E.4`), in any case.
+        entries: Where to look; None for `ENTRIES`.
+
+    Raises:
+        OptionError: A name means nothing; the message offers the nearest.
+
+    Example:
+        >>> demo = Entry(name="demo", part="X.1", title="", post="", home="demo:demo", seconds_quick=1, seconds=9)
+        >>> find_entries(["x"], [demo]) == find_entries(["demo"], [demo]) == (demo,)
+        True
+    """
+    known = ENTRIES if entries is None else entries
+    chosen: set[str] = set()
+    for name in names or ("all",):
+        found = {entry.name for entry in known if _means(name.strip().lower().rstrip("/"), entry)}
+        if not found:
+            valid = ["all", *(entry.name for entry in known), *(_group(entry) for entry in known if "/" in entry.name)]
+            raise OptionError(f"no such experiment {name!r}{nearest(name, set(valid))}; --list shows them")
+        chosen |= found
+    return tuple(entry for entry in known if entry.name in chosen)
+
+
+def _means(name: str, entry: Entry) -> bool:
+    part = entry.part.lower()
+    return name in ("all", entry.name, part, part.partition(".")[0]) or ("/" in entry.name and name == _group(entry))
+
+
+def _group(entry: Entry) -> str:
+    return entry.name.partition("/")[0]
