@@ -5,6 +5,7 @@
 #include <new>
 #include <system_error>
 
+#include "dropout.hpp"
 #include "philox.hpp"
 #include "pool.hpp"
 
@@ -68,4 +69,12 @@ void regimen_normals(uint64_t key, uint32_t c2, uint32_t c3, double scale, int64
 
 void regimen_order(uint64_t key, uint32_t c2, uint32_t c3, int64_t count, int32_t* order) {
   regimen::random_order({key, c2, c3}, count, order);
+}
+
+void regimen_dropout(const RegimenDropout* call) {
+  if (call->form == REGIMEN_GAUSSIAN) {
+    regimen::apply_gaussian(*call);
+  } else {
+    regimen::apply_dropout(*call);
+  }
 }

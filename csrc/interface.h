@@ -128,6 +128,32 @@ REGIMEN_API void regimen_normals(uint64_t key, uint32_t c2, uint32_t c3, double 
                                  float* values, int64_t leading);
 REGIMEN_API void regimen_order(uint64_t key, uint32_t c2, uint32_t c3, int64_t count, int32_t* order);
 
+enum { REGIMEN_FLOAT32 = 0, REGIMEN_FLOAT64 = 1, REGIMEN_BFLOAT16 = 2, REGIMEN_FLOAT16 = 3 };
+/* What a random number belongs to, and how the elements lie in memory: an element of [rows][features]; an element of
+   [rows][features][positions], numbered positions before features (features % 8 == 0); a whole channel of
+   [rows][features][positions] or of [rows][positions][features]. Gaussian: [rows][features]. */
+enum {
+  REGIMEN_ELEMENTS = 0,
+  REGIMEN_PLANES = 1,
+  REGIMEN_CHANNELS = 2,
+  REGIMEN_CHANNELS_LAST = 3,
+  REGIMEN_GAUSSIAN = 4
+};
+
+/* y = x * (scale or 0) + (kept_shift or dropped_shift), kept where the 16-bit value is >= threshold; y may be x.
+   Gaussian: y = x * (1 + scale * normal). kernels/dropout_pass.py packs this structure. */
+typedef struct {
+  uint64_t key;
+  uint32_t c2, c3;
+  int64_t threshold;
+  double scale, kept_shift, dropped_shift;
+  int64_t first_row; /* of the optimizer step */
+  int64_t form, type, threads, rows, features, positions;
+  const void* x;
+  void* y;
+} RegimenDropout;
+REGIMEN_API void regimen_dropout(const RegimenDropout* call);
+
 #ifdef __cplusplus
 }
 #endif

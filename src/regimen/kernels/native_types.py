@@ -1,7 +1,7 @@
 """The C interface of csrc/interface.h as ctypes sees it, field by field in the same order."""
 
 import ctypes
-from ctypes import c_double, c_int64, c_uint32, c_uint64, c_void_p
+from ctypes import c_char_p, c_double, c_int64, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from typing import Any
 
@@ -159,6 +159,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "mask": (None, (c_uint64, c_uint32, c_uint32, c_int64, c_double, c_int64, c_int64, c_int64, c_void_p)),
     "engine_mask": (None, (c_uint64, c_uint32, c_uint32, c_int64, c_double, c_int64, c_int64, c_void_p, c_int64)),
     "normals": (None, (c_uint64, c_uint32, c_uint32, c_double, c_int64, c_int64, c_void_p, c_int64)),
+    "dropout": (None, (c_char_p,)),
     "order": (None, (c_uint64, c_uint32, c_uint32, c_int64, c_void_p)),
 }
 
