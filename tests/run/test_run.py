@@ -11,10 +11,12 @@ from regimen.data import hold_out, load
 from regimen.errors import OptionError, RecipeError
 from regimen.models import MLP
 from regimen.run import Recipe, Run
-from regimen.techniques import EMA, SGD, CosineLR, EarlyStopping, OneCycleLR
+from regimen.techniques import EMA, SGD, CosineLR, EarlyStopping, OneCycleLR, Rotation
 
 # A run asks its table and split for their digests and the task only.
 TABLE: Any = SimpleNamespace(digest="a1" * 32, task="classification", name="table")
+IMAGES: Any = SimpleNamespace(digest="d4" * 32, task="classification", name="images", shape=(3, 8, 8))
+FOR_IMAGES = ("augmentation", "cutmix")
 SPLIT: Any = SimpleNamespace(digest="b2" * 32)
 
 OTHER_VALUES: dict[str, Any] = {
@@ -24,6 +26,7 @@ OTHER_VALUES: dict[str, Any] = {
     "epochs": 41,
     "batch_size": 33,
     "dropout": (0.5,),
+    "dropout_kind": "channel",
     "input_dropout": 0.1,
     "normalization": "layer",
     "initialization": "he_normal",
@@ -35,8 +38,10 @@ OTHER_VALUES: dict[str, Any] = {
     "l1_step": "proximal",
     "max_norm": 3.0,
     "input_scaling": "minmax",
+    "augmentation": (Rotation(degrees=15.0),),
     "label_smoothing": 0.1,
     "mixup": 0.2,
+    "cutmix": 1.0,
     "input_noise": 0.1,
     "clip_norm": 1.0,
     "class_weights": "balanced",
@@ -87,7 +92,9 @@ def test_every_field_of_a_recipe_has_another_value_in_this_file() -> None:
 
 @pytest.mark.parametrize("field", OTHER_VALUES)
 def test_another_value_of_any_field_of_the_recipe_is_another_run(field: str) -> None:
-    assert run_of(Recipe(**{field: OTHER_VALUES[field]})).identity != run_of().identity
+    data = IMAGES if field in FOR_IMAGES else TABLE
+    changed = run_of(Recipe(**{field: OTHER_VALUES[field]}), data=data)
+    assert changed.identity != run_of(data=data).identity
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from typing import Literal
 
 from regimen.errors import RecipeError
 from regimen.limits import require_choice, require_number
-from regimen.models import NORMALIZATIONS, Normalization
+from regimen.models import DROPOUT_KINDS, NORMALIZATIONS, DropoutKind, Normalization
 from regimen.techniques import (
     INITIALIZATIONS,
     Adam,
     AdamW,
+    Augmentation,
     Averaging,
     EarlyStopping,
     Initialization,
@@ -33,9 +34,10 @@ class Recipe:
         schedule: How the rate changes; None keeps it.
         epochs: Passes over the training rows, >= 1.
         batch_size: Rows of an optimizer step, >= 1; a last partial batch is used.
-        dropout: Drop probability after each hidden activation, in [0, 1); one for all or one for each.
+        dropout: Drop probability after each hidden layer (behind its pool), in [0, 1); one for all or one for each.
+        dropout_kind: `element`, or `channel` to drop whole channels after convolutions.
         input_dropout: Drop probability on the inputs, in [0, 1).
-        normalization: Between each hidden linear layer and its activation.
+        normalization: Between each hidden linear layer or convolution and its activation.
         initialization: Of weights and biases; `default` is that of PyTorch's layers.
         initialization_std: Standard deviation of `initialization = "normal"`, > 0.
         weight_decay: L2, λ of λ/2 · Σ w²; its gradient passes through the optimizer, >= 0.
@@ -44,9 +46,11 @@ class Recipe:
         l1: λ of λ · Σ |w| over the weights, >= 0.
         l1_step: `subgradient` adds λ · sign(w) to the gradient; `proximal` soft-thresholds after the step.
         max_norm: Largest L2 norm of a unit's incoming weights, > 0; None for no limit.
-        input_scaling: Of numeric columns, fitted on training rows.
+        input_scaling: Of numeric columns or channels, fitted on training rows.
+        augmentation: What is done to each training image, first to last; validation and test images stay as they are.
         label_smoothing: Share of the target spread evenly over all classes, in [0, 1); classification only.
         mixup: alpha of the Beta distribution of mixing weights, >= 0; 0 is off.
+        cutmix: The same for rectangles of another image, >= 0; 0 is off. Not beside mixup: both mix the targets.
         input_noise: Standard deviation of Gaussian noise on the scaled inputs, >= 0.
         clip_norm: Largest global L2 norm of the gradient, > 0; None for no clipping.
         class_weights: `balanced` weights the loss by n / (classes · count) of each class.
@@ -67,6 +71,7 @@ class Recipe:
     epochs: int = 40
     batch_size: int = 32
     dropout: tuple[float, ...] | float = ()
+    dropout_kind: DropoutKind = "element"
     input_dropout: float = 0.0
     normalization: Normalization = "none"
     initialization: Initialization = "default"
@@ -78,8 +83,10 @@ class Recipe:
     l1_step: L1Step = "subgradient"
     max_norm: float | None = None
     input_scaling: InputScaling = "standard"
+    augmentation: tuple[Augmentation, ...] = ()
     label_smoothing: float = 0.0
     mixup: float = 0.0
+    cutmix: float = 0.0
     input_noise: float = 0.0
     clip_norm: float | None = None
     class_weights: ClassWeights = "none"
@@ -97,13 +104,14 @@ class Recipe:
             require_number("dropout", rate, low=0, high=1, high_open=True)
         require_number("input_dropout", self.input_dropout, low=0, high=1, high_open=True)
         object.__setattr__(self, "dropout", tuple(map(float, rates)) if any(rates) else ())
-        for name in ("weight_decay", "decoupled_weight_decay", "l1", "mixup", "input_noise"):
+        for name in ("weight_decay", "decoupled_weight_decay", "l1", "mixup", "cutmix", "input_noise"):
             require_number(name, getattr(self, name), low=0)
         require_number("label_smoothing", self.label_smoothing, low=0, high=1, high_open=True)
         require_number("initialization_std", self.initialization_std, low=0, low_open=True)
         for name in ("max_norm", "clip_norm"):
             if getattr(self, name) is not None:
                 require_number(name, getattr(self, name), low=0, low_open=True)
+        require_choice("dropout_kind", self.dropout_kind, DROPOUT_KINDS)
         require_choice("normalization", self.normalization, NORMALIZATIONS)
         require_choice("initialization", self.initialization, INITIALIZATIONS)
         require_choice("l1_step", self.l1_step, ("subgradient", "proximal"))
@@ -113,6 +121,8 @@ class Recipe:
             raise RecipeError(
                 "batch_size: batch normalization needs batches of at least 2 rows, got 1; set normalization layer"
             )
+        if self.mixup and self.cutmix:
+            raise RecipeError("cutmix: both it and mixup mix the targets of a batch; leave one of them out")
         if isinstance(self.optimizer, AdamW) and self.weight_decay:
             raise RecipeError(
                 "weight_decay: the decay of AdamW is decoupled; set decoupled_weight_decay, or optimizer adam for L2"
@@ -129,6 +139,13 @@ class Recipe:
             value = getattr(self, name)
             if not isinstance(value, kind):
                 raise RecipeError(f"{name}: expected something like {example}, got {value!r}")
+        # One operation and a list of one mean the same.
+        operations = (self.augmentation,) if isinstance(self.augmentation, Augmentation) else self.augmentation
+        if not isinstance(operations, tuple) or not all(isinstance(part, Augmentation) for part in operations):
+            raise RecipeError(
+                f"augmentation: expected a tuple such as (regimen.techniques.Rotation(degrees=15),), got {operations!r}"
+            )
+        object.__setattr__(self, "augmentation", operations)
 
     @property
     def rates(self) -> tuple[float, ...]:

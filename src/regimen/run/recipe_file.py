@@ -10,7 +10,7 @@ import tomli_w
 
 from regimen.errors import RecipeError, nearest
 from regimen.run.recipe import Recipe
-from regimen.techniques import AVERAGINGS, OPTIMIZERS, SCHEDULES, EarlyStopping
+from regimen.techniques import AUGMENTATIONS, AVERAGINGS, OPTIMIZERS, SCHEDULES, Augmentation, EarlyStopping
 
 # Tables with a `name` key, which chooses the class that the other keys belong to.
 NAMED: Mapping[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": AVERAGINGS}
@@ -35,17 +35,21 @@ def recipe_to_dict(recipe: Recipe, *, complete: bool = False) -> dict[str, Any]:
         left_out = not complete and field.name not in ALWAYS_WRITTEN
         if left_out and value == getattr(default, field.name):
             continue
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            name = {"name": value.name} if field.name in NAMED else {}  # type: ignore[attr-defined]
-            value = name | {key: _plain(part) for key, part in dataclasses.asdict(value).items()}
-        plain[field.name] = _plain(value)
+        plain[field.name] = _plain(value, {"name": value.name} if field.name in NAMED and value is not None else {})
     if isinstance(plain.get("dropout"), list) and len(plain["dropout"]) == 1:
         plain["dropout"] = plain["dropout"][0]
     return plain
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _plain(value: Any, name: Mapping[str, Any] | None = None) -> Any:
+    if isinstance(value, Augmentation):
+        name = {"kind": value.name}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {
+            **(name or {}),
+            **{field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)},
+        }
+    return [_plain(part) for part in value] if isinstance(value, tuple) else value
 
 
 def recipe_from_dict(values: Mapping[str, Any], *, base: Recipe | None = None) -> Recipe:
@@ -71,6 +75,8 @@ def recipe_from_dict(values: Mapping[str, Any], *, base: Recipe | None = None) -
             if not isinstance(value, Mapping):
                 raise RecipeError(f"early_stopping: expected a table such as {{patience = 10}}, got {value!r}")
             changes[key] = _construct(key, EarlyStopping, value)
+        elif key == "augmentation":
+            changes[key] = _augmentation(value)
         else:
             changes[key] = tuple(value) if isinstance(value, list) else value
     return (base or Recipe()).replace(**changes)
@@ -91,19 +97,48 @@ def _named(key: str, value: Any) -> Any:
     return _construct(key, kinds[name], {k: v for k, v in value.items() if k != "name"})
 
 
+def _augmentation(value: Any) -> tuple[Augmentation, ...]:
+    """Return the operations of a list of tables, each with a `kind`; a text stands for a kind at its defaults."""
+    if not isinstance(value, list | tuple):
+        raise RecipeError(f'augmentation: expected [[augmentation]] tables such as kind = "rotation", got {value!r}')
+    return tuple(map(_operation, value))
+
+
+def _operation(value: Any) -> Augmentation:
+    if isinstance(value, Augmentation):
+        return value
+    table = {"kind": value} if isinstance(value, str) else value
+    if not isinstance(table, Mapping) or "kind" not in table:
+        raise RecipeError(f'augmentation: expected a table with a kind, such as {{kind = "rotation"}}, got {value!r}')
+    kind = table["kind"]
+    if not isinstance(kind, str) or kind not in AUGMENTATIONS:
+        raise RecipeError(f"augmentation.kind: no such augmentation {kind!r}{nearest(str(kind), AUGMENTATIONS)}")
+    operation: Augmentation = _construct(
+        "augmentation", AUGMENTATIONS[kind], {name: part for name, part in table.items() if name != "kind"}
+    )
+    return operation
+
+
 def _construct(where: str, kind: type, values: Mapping[str, Any]) -> Any:
     known = {field.name for field in dataclasses.fields(kind)}
     for key in values:
         if key not in known:
             raise RecipeError(f"{where}: {kind.__name__} has no parameter {key!r}{nearest(key, known)}")
+    missing = [field.name for field in dataclasses.fields(kind) if field.name not in values and _required(field)]
+    if missing:
+        raise RecipeError(f"{where}: {kind.__name__} needs {' and '.join(missing)}")
     return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def recipe_to_toml(recipe: Recipe) -> str:
     """Return the recipe as TOML, scalars first; `recipe_from_toml` gives an equal recipe back."""
     plain = recipe_to_dict(recipe)
-    scalars = {key: value for key, value in plain.items() if not isinstance(value, dict)}
-    tables = {key: value for key, value in plain.items() if isinstance(value, dict)}
+    tables = {key: value for key, value in plain.items() if isinstance(value, dict) or key == "augmentation"}
+    scalars = {key: value for key, value in plain.items() if key not in tables}
     return tomli_w.dumps(scalars | tables)
 
 

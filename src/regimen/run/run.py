@@ -11,14 +11,18 @@ from torch import nn
 
 from regimen.data import Split, Table, find_metric
 from regimen.errors import RecipeError
-from regimen.models import MLP, Layer, build
+from regimen.models import Inputs, Layer, Model, build
 from regimen.run.recipe import Recipe
 from regimen.run.recipe_file import recipe_to_dict
 from regimen.streams import check_key
-from regimen.techniques import initialize
+from regimen.techniques import initialize, output_shape
 
 # Raise this when a change alters what a run computes: stored work of an older version is then never taken for new.
 NUMERICS = 1
+
+# Fields that recipes did not have at first. At their defaults they do not enter the identity, so that work stored
+# before is found again.
+ADDED = ("dropout_kind", "augmentation", "cutmix")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,18 +32,19 @@ class Run:
     Attributes:
         recipe: Everything done to the network and its training.
         model: The network, as a description.
-        data: The table.
+        data: The table or images.
         split: Which rows train, validate and test.
         key: 64-bit run key of all its random streams.
         metric: Name of the metric that is followed on the validation part.
 
     Raises:
         OptionError: The key is out of range, the metric unknown, or the recipe does not fit the model.
-        RecipeError: The recipe does something with classes, and the task is regression.
+        RecipeError: The recipe does something with classes, and the task is regression; or with images, and the data
+            are a table; or its augmentation changes their size.
     """
 
     recipe: Recipe
-    model: MLP
+    model: Model
     data: Table
     split: Split
     key: int
@@ -47,37 +52,49 @@ class Run:
 
     def __post_init__(self) -> None:
         check_key(self.key, "key")
-        self.layers(1, 1)
+        self._check_images()
+        self.layers(getattr(self.data, "shape", 1), 1)
         find_metric(self.metric, self.data.task)
         if self.data.task == "regression":
             for name, off in (("label_smoothing", 0.0), ("class_weights", "none")):
                 if getattr(self.recipe, name) != off:
                     raise RecipeError(f"{name}: needs classes, and {self.data.name} is regression; leave it out")
 
-    def layers(self, in_features: int, out_features: int) -> tuple[Layer, ...]:
-        """Return the network's layers with the recipe applied."""
-        return self.model.layers(
-            in_features,
-            out_features,
-            dropout=self.recipe.rates,
-            input_dropout=self.recipe.input_dropout,
-            normalization=self.recipe.normalization,
-        )
+    def _check_images(self) -> None:
+        recipe, data = self.recipe, self.data
+        shape = getattr(data, "shape", None)
+        if shape is not None:
+            after = output_shape(recipe.augmentation, shape)
+            if after != shape:
+                raise RecipeError(
+                    f"augmentation: expected images as large as before, {_size(shape)}, as those of the test are "
+                    f"not transformed; got {_size(after)}; end with a Resize or crop of that size"
+                )
+            return
+        for name in ("augmentation", "cutmix"):
+            if getattr(recipe, name):
+                raise RecipeError(f"{name}: needs images, and {data.name} is a table; leave it out")
 
-    def network(self, in_features: int, out_features: int) -> nn.Sequential:
+    def layers(self, inputs: Inputs, outputs: int) -> tuple[Layer, ...]:
+        """Return the network's layers with the recipe applied; `inputs` is the shape of one input, see `Prepared`."""
+        return layers_of(self.model, self.recipe, inputs, outputs)
+
+    def network(self, inputs: Inputs, outputs: int) -> nn.Sequential:
         """Return the network with its initial weights."""
         # torch.nn fills its layers from the default generator, whose state is the caller's.
         with torch.random.fork_rng(devices=[]):
-            network = build(self.layers(in_features, out_features), key=self.key)
+            network = build(self.layers(inputs, outputs), key=self.key)
         initialize(network, self.recipe.initialization, self.key, std=self.recipe.initialization_std)
         return network
 
     @cached_property
     def identity(self) -> str:
         """SHA-256 of the canonical JSON of all fields and the numerics version, as hex."""
+        recipe = recipe_to_dict(self.recipe, complete=True)
+        usual = recipe_to_dict(Recipe(), complete=True)
         described = {
             "numerics": NUMERICS,
-            "recipe": _canonical(recipe_to_dict(self.recipe, complete=True)),
+            "recipe": _canonical({k: v for k, v in recipe.items() if k not in ADDED or v != usual[k]}),
             "model": self.model.name,
             "data": self.data.digest,
             "split": self.split.digest,
@@ -86,6 +103,32 @@ class Run:
         }
         text = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def layers_of(model: Model, recipe: Recipe, inputs: Inputs, outputs: int) -> tuple[Layer, ...]:
+    """Return the layers of a model with a recipe applied.
+
+    Args:
+        model: The network.
+        recipe: Its dropout and normalization are put in.
+        inputs: Shape of one input: columns, or channels, height and width.
+        outputs: Logits, or 1 for regression.
+
+    Raises:
+        OptionError: The recipe or the inputs do not fit the model.
+    """
+    return model.layers(
+        inputs,
+        outputs,
+        dropout=recipe.rates,
+        input_dropout=recipe.input_dropout,
+        normalization=recipe.normalization,
+        dropout_kind=recipe.dropout_kind,
+    )
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape[1:]))
 
 
 def _canonical(value: Any) -> Any:

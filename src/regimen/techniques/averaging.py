@@ -1,5 +1,6 @@
 """Weight averaging: the network that is evaluated is a mean of the networks met on the way."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -110,7 +111,7 @@ class Average:
 
 
 @torch.no_grad()
-def reestimate_batch_norm(module: nn.Module, batches: list[Tensor]) -> None:
+def reestimate_batch_norm(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace the running statistics by the mean over `batches`, as averaged weights need (Izmailov et al., sec. 3.2).
 
     Every other layer stays in eval mode, so dropout is off; the module is in eval mode afterwards.
