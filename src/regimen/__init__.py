@@ -5,15 +5,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regimen.data import load
+    from regimen.estimators import RegimenClassifier, RegimenRegressor
     from regimen.run import Recipe, SavedModel, read_recipe
     from regimen.study import Study, StudyOptions
 
 __version__ = "0.1.0"
-__all__ = ["Recipe", "SavedModel", "Study", "StudyOptions", "__version__", "load", "read_recipe"]
+__all__ = [
+    "Recipe",
+    "RegimenClassifier",
+    "RegimenRegressor",
+    "SavedModel",
+    "Study",
+    "StudyOptions",
+    "__version__",
+    "load",
+    "read_recipe",
+]
 
 # Where each name lives: importing regimen alone takes no torch, which needs a second or two.
 _HOMES = {
     "load": "regimen.data",
+    "RegimenClassifier": "regimen.estimators",
+    "RegimenRegressor": "regimen.estimators",
     "Recipe": "regimen.run",
     "SavedModel": "regimen.run",
     "read_recipe": "regimen.run",

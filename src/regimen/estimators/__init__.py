@@ -1,0 +1,6 @@
+"""Estimators of scikit-learn: a multilayer perceptron with every technique, for classes and for amounts."""
+
+from regimen.estimators.classifier import RegimenClassifier
+from regimen.estimators.regressor import RegimenRegressor
+
+__all__ = ["RegimenClassifier", "RegimenRegressor"]

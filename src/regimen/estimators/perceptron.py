@@ -1,0 +1,321 @@
+"""What both estimators share: from arguments and rows to trained networks, more epochs, saving and loading."""
+
+import numbers
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from regimen.data import Features, Table
+from regimen.data.frames import describe_rows, read_rows, with_target
+from regimen.errors import OptionError
+from regimen.estimators.continuing import Progress, continue_epoch
+from regimen.estimators.inputs import Cells, Weights, column_names, read_cells, read_weights
+from regimen.estimators.recipes import AUTO, FIELDS, resolve_recipe
+from regimen.estimators.saving import read_estimator, write_estimator
+from regimen.estimators.training import Trained, divide, fresh_networks, train_networks
+from regimen.models import MLP
+from regimen.models.layers import Activation
+from regimen.records import Task
+from regimen.run import Recipe
+from regimen.streams import check_key
+from regimen.study import Study, StudyOptions
+
+DEFAULT_HIDDEN = (128, 128)
+
+
+class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
+    """A multilayer perceptron for rows of a table; see `RegimenClassifier` and `RegimenRegressor`."""
+
+    _task: ClassVar[Task]
+    _fields: ClassVar[tuple[str, ...]] = FIELDS
+
+    def __init__(
+        self,
+        *,
+        hidden: tuple[int, ...] = DEFAULT_HIDDEN,
+        activation: Activation = "relu",
+        recipe: Any = None,
+        optimizer: Any = None,
+        lr: float | None = None,
+        schedule: Any = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        dropout: float | tuple[float, ...] | None = None,
+        input_dropout: float | None = None,
+        normalization: str | None = None,
+        initialization: str | None = None,
+        initialization_std: float | None = None,
+        weight_decay: float | None = None,
+        decoupled_weight_decay: float | None = None,
+        decay_bias_and_norm: bool | None = None,
+        l1: float | None = None,
+        l1_step: str | None = None,
+        max_norm: float | str | None = None,
+        input_scaling: str | None = None,
+        mixup: float | None = None,
+        input_noise: float | None = None,
+        clip_norm: float | str | None = None,
+        averaging: Any = None,
+        early_stopping: Any = None,
+        networks: int = 1,
+        validation_fraction: float | None = None,
+        metric: str | None = None,
+        budget: str | None = "60s",
+        engine: str = "auto",
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: bool = False,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.recipe = recipe
+        self.optimizer = optimizer
+        self.lr = lr
+        self.schedule = schedule
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.dropout = dropout
+        self.input_dropout = input_dropout
+        self.normalization = normalization
+        self.initialization = initialization
+        self.initialization_std = initialization_std
+        self.weight_decay = weight_decay
+        self.decoupled_weight_decay = decoupled_weight_decay
+        self.decay_bias_and_norm = decay_bias_and_norm
+        self.l1 = l1
+        self.l1_step = l1_step
+        self.max_norm = max_norm
+        self.input_scaling = input_scaling
+        self.mixup = mixup
+        self.input_noise = input_noise
+        self.clip_norm = clip_norm
+        self.averaging = averaging
+        self.early_stopping = early_stopping
+        self.networks = networks
+        self.validation_fraction = validation_fraction
+        self.metric = metric
+        self.budget = budget
+        self.engine = engine
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self) -> Any:
+        """Return what scikit-learn may assume: missing cells are allowed, sparse input is not."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on all rows, from the beginning.
+
+        Args:
+            X: Array-like of numbers `[rows, columns]`, or a frame of pandas, polars or Arrow whose columns are numbers,
+                text, categories, booleans or dates. Missing cells (NaN, None) are filled and marked.
+            y: Targets `[rows]`.
+            sample_weight: Weight of each row in the loss, >= 0, `[rows]`; rows of weight 0 are left out altogether.
+                Rows of different weights are trained on by the reference engine. Scales, medians and levels of the
+                columns count every row once.
+
+        Raises:
+            ValueError: Shapes, types or values are none that can be learnt from.
+            DataError: No column can be learnt from.
+            RecipeError: The recipe can not be.
+            OptionError: An argument can not be honoured.
+            EngineError: Training diverged.
+        """
+        cells, targets, weights = self._checked(X, y, sample_weight, reset=True)
+        self._learn_targets(targets)
+        table = self._new_table(cells, targets)
+        self._check_arguments()
+        seed, recipe = self._seed(), self._recipe(table.n)
+        self.__dict__.pop("study_", None)
+        if self._automatic:
+            recipe = self._searched(table, recipe, seed, weights)
+        trained = train_networks(
+            table,
+            divide(table, seed, self._held_out()),
+            recipe=recipe,
+            model=self._network(),
+            metric=self._metric(),
+            seed=seed,
+            networks=self.networks,
+            engine=self.engine,
+            processes=self._processes(),
+            weights=weights,
+        )
+        self.model_, self.recipe_, self.notes_ = trained.model, trained.model.recipe, table.notes
+        self.loss_curve_, self.validation_curve_ = trained.train_losses, trained.validation_losses
+        self.n_iter_, self.engine_ = trained.epochs, trained.engine
+        self._progress = Progress(steps=trained.steps)
+        self._after_fit(trained, table)
+        if self.verbose:
+            print(
+                f"{type(self).__name__}: {self.networks} x {self.model_.model.name}, {self.n_iter_} epochs on "
+                f"{len(trained.split.train)} rows, training loss {self.loss_curve_[-1]:.4g} ({self.engine_} engine)"
+            )
+        return self
+
+    def _continue(self, X: Any, y: Any, sample_weight: Any, *, first: bool) -> Self:
+        """Train one epoch over the rows from where the networks are."""
+        cells, targets, weights = self._checked(X, y, sample_weight, reset=first)
+        if first:
+            self._check_arguments()
+            if self._automatic:
+                raise OptionError("recipe: expected another than 'auto' for partial_fit; fit runs the study")
+            table, seed = self._new_table(cells, targets), self._seed()
+            self.recipe_ = self._recipe(table.n)
+            self.model_ = fresh_networks(
+                table,
+                recipe=self.recipe_,
+                model=self._network(),
+                metric=self._metric(),
+                seed=seed,
+                networks=self.networks,
+            )
+            self.notes_, self.loss_curve_, self.validation_curve_ = table.notes, [], []
+            self.n_iter_, self._progress = 0, Progress()
+        else:
+            table = self._known_table(cells, targets)
+        self.model_, self._progress, loss = continue_epoch(
+            self.model_, table, self._progress, metric=self._metric(), weights=weights
+        )
+        self.loss_curve_ = [*self.loss_curve_, loss]
+        self.n_iter_, self.engine_ = self.n_iter_ + 1, "reference"
+        return self
+
+    def save(self, directory: str | Path) -> None:
+        """Write the fitted estimator into a folder: `model.safetensors`, `model.json` and `estimator.json`, no pickle.
+
+        `regimen predict` and `regimen.SavedModel` read the same folder. What the optimizer remembers for `partial_fit`
+        is not written; pickling keeps that too.
+
+        Raises:
+            StoreError: The folder can not be written to.
+            NotFittedError: The estimator is not fitted.
+        """
+        check_is_fitted(self)
+        write_estimator(self, Path(directory))
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Return the estimator that `save` wrote.
+
+        Raises:
+            StoreError: A file is missing, damaged, or of another estimator.
+        """
+        return read_estimator(cls, Path(directory))
+
+    @property
+    @abstractmethod
+    def _class_names(self) -> Sequence[str]:
+        """Text of each class; empty for amounts."""
+
+    @abstractmethod
+    def _learn_targets(self, y: npt.NDArray[Any]) -> None:
+        """Set what is learnt from the targets of a first fit."""
+
+    @abstractmethod
+    def _encoded(self, y: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return targets as a table holds them.
+
+        Raises:
+            ValueError: Targets are none that the estimator can learn, or a class is unknown.
+        """
+
+    @abstractmethod
+    def _metric(self) -> str:
+        """Return the name of the metric."""
+
+    def _held_out(self) -> float | None:
+        return self.validation_fraction
+
+    def _after_fit(self, trained: Trained, table: Table) -> None:
+        """Do what follows a training."""
+
+    def _checked(
+        self, X: Any, y: Any, sample_weight: Any, *, reset: bool
+    ) -> tuple[Cells, npt.NDArray[Any], Weights | None]:
+        """Return the rows that count, their targets, and their weights if they differ."""
+        cells, targets = read_cells(self, X, y=y, reset=reset, numeric=self._task == "regression")
+        weights = read_weights(sample_weight, len(cells))
+        if weights is not None and not weights.all():
+            kept = np.flatnonzero(weights)
+            cells, targets, weights = cells[kept], targets[kept], weights[kept]
+        return cells, targets, None if weights is None or (weights == weights[0]).all() else weights
+
+    def _new_table(self, cells: Cells, targets: npt.NDArray[Any]) -> Table:
+        names = column_names(self)
+        columns, notes = describe_rows(cells, names)
+        features = read_rows(cells, columns, names, notes=notes)
+        return with_target(features, self._encoded(targets), task=self._task, classes=self._class_names)
+
+    def _known_table(self, cells: Cells, targets: npt.NDArray[Any]) -> Table:
+        features = read_rows(cells, self.model_.preparation.columns, column_names(self))
+        return with_target(features, self._encoded(targets), task=self._task, classes=self._class_names)
+
+    def _features(self, X: Any) -> Features:
+        """Return rows to predict."""
+        check_is_fitted(self)
+        cells, _ = read_cells(self, X, reset=False)
+        return read_rows(cells, self.model_.preparation.columns, column_names(self))
+
+    def _check_samples(self, samples: int) -> None:
+        recipe = self.model_.recipe
+        if samples and not (any(recipe.rates) or recipe.input_dropout):
+            raise OptionError(
+                f"samples: expected 0 for networks without dropout, whose samples are all alike, got {samples!r}; "
+                "train with dropout"
+            )
+
+    def _network(self) -> MLP:
+        return MLP(hidden=tuple(self.hidden), activation=self.activation)
+
+    @property
+    def _automatic(self) -> bool:
+        return isinstance(self.recipe, str) and self.recipe == AUTO
+
+    def _recipe(self, rows: int) -> Recipe:
+        return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
+
+    def _searched(self, table: Table, recipe: Recipe, seed: int, weights: Weights | None) -> Recipe:
+        """Return the recipe that a study of the table finds, with `recipe` as its baseline."""
+        if weights is not None:
+            raise OptionError("recipe: expected another than 'auto' with sample_weight; a study has no weights")
+        options = StudyOptions(
+            model=self._network(),
+            baseline=recipe,
+            budget=self.budget,
+            metric=self._metric(),
+            engine=self.engine,
+            processes=self._processes(),
+            seed=seed,
+        )
+        findings = Study(data=table, options=options).run()
+        self.study_ = findings.results
+        return findings.model.recipe
+
+    def _check_arguments(self) -> None:
+        if isinstance(self.networks, bool) or not isinstance(self.networks, numbers.Integral) or self.networks < 1:
+            raise OptionError(f"networks: expected a whole number >= 1, got {self.networks!r}")
+        fraction = self.validation_fraction
+        if fraction is not None and not (isinstance(fraction, numbers.Real) and 0 < fraction < 1):
+            raise OptionError(f"validation_fraction: expected None or a number in (0, 1), got {fraction!r}")
+        if self.n_jobs is not None and (not isinstance(self.n_jobs, numbers.Integral) or self.n_jobs in (0, False)):
+            raise OptionError(f"n_jobs: expected None, -1 or a number of processors, got {self.n_jobs!r}")
+
+    def _processes(self) -> int | None:
+        """Return how many networks train at a time; None for one on each processor core."""
+        return None if self.n_jobs is None or self.n_jobs < 0 else int(self.n_jobs)
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, numbers.Integral):
+            return check_key(int(self.random_state), "random_state")
+        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
