@@ -1,12 +1,15 @@
-"""Tables, splits, preparation and metrics: files in, tensors out."""
+"""Tables and images, splits, preparation and metrics: files in, tensors out."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from regimen.data.image_arrays import from_images
+    from regimen.data.image_preparation import ImagePreparation
+    from regimen.data.images import Data, ImageFeatures, Images
     from regimen.data.loading import from_arrays, load, read_features
     from regimen.data.metrics import METRICS, Metric, default_metric, find_metric, smallest_effect
-    from regimen.data.preparation import Preparation, Scaling
+    from regimen.data.preparation import Constants, Preparation, Scaling
     from regimen.data.prepared import Prepared, prepare
     from regimen.data.sources import BUNDLED
     from regimen.data.split import Parts, Split, hold_out, near_duplicates, pair_split, set_aside, stop_split
@@ -16,7 +19,12 @@ __all__ = [
     "BUNDLED",
     "METRICS",
     "Column",
+    "Constants",
+    "Data",
     "Features",
+    "ImageFeatures",
+    "ImagePreparation",
+    "Images",
     "Metric",
     "Parts",
     "Preparation",
@@ -27,6 +35,7 @@ __all__ = [
     "default_metric",
     "find_metric",
     "from_arrays",
+    "from_images",
     "hold_out",
     "load",
     "near_duplicates",
@@ -40,9 +49,12 @@ __all__ = [
 
 # Where each name lives: polars and scikit-learn together take a second to import, and prediction needs only one.
 _HOMES = {
+    "image_arrays": ("from_images",),
+    "image_preparation": ("ImagePreparation",),
+    "images": ("Data", "ImageFeatures", "Images"),
     "loading": ("from_arrays", "load", "read_features"),
     "metrics": ("METRICS", "Metric", "default_metric", "find_metric", "smallest_effect"),
-    "preparation": ("Preparation", "Scaling"),
+    "preparation": ("Constants", "Preparation", "Scaling"),
     "prepared": ("Prepared", "prepare"),
     "sources": ("BUNDLED",),
     "split": ("Parts", "Split", "hold_out", "near_duplicates", "pair_split", "set_aside", "stop_split"),

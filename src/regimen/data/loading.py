@@ -1,6 +1,6 @@
 """From what the user names to a table: columns described, rows chosen, every decision noted in words."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import get_args
 
@@ -10,16 +10,13 @@ import numpy.typing as npt
 from regimen.data.assembly import described, features_of, stacked
 from regimen.data.binary_files import frame_of
 from regimen.data.naming import counted, hint, listed, require_columns
+from regimen.data.part_notes import notes_on_parts, require_rows
 from regimen.data.preparation import Preparation
 from regimen.data.sources import Source, read
-from regimen.data.split import SMALL_CLASS, Parts, hold_out, near_duplicates, small_classes
 from regimen.data.tables import Features, Table
-from regimen.data.targets import Target, read_known_target, read_target
+from regimen.data.targets import read_known_target, read_target
 from regimen.errors import DataError, OptionError
 from regimen.records import Task
-
-# Below this, the parts of a table have too few rows for any verdict.
-FEWEST_ROWS = 20
 
 
 def load(
@@ -120,7 +117,7 @@ def _table(
         raise OptionError(f"task: expected classification or regression, got {task!r}{hint(str(task), get_args(Task))}")
     known = source.task if chosen == source.target else None
     answer = read_target(source.frame[chosen], source.where, task or known)
-    _check_rows(source.where, answer)
+    require_rows(source.where, answer.y, answer.classes)
     columns, notes = described(source, [*ignore, chosen], answer.rows)
     parts, targets = [features_of(source, columns, answer.rows)], [answer]
     wanted = [*(column.name for column in columns), chosen]
@@ -147,24 +144,7 @@ def _table(
         validation_rows=given.get("validation"),
     )
     said = [note for found in targets for note in found.notes]
-    return replace(table, notes=(*said, *notes, *merged.notes, *_notes_on_parts(table)))
-
-
-def _notes_on_parts(table: Table) -> Iterator[str]:
-    """Yield what the division of the rows has to say: classes too small to divide, rows that occur in two parts."""
-    small = small_classes(table)
-    for code in small:
-        rows = int((table.y[table.drawn_rows] == code).sum())
-        yield f"class {table.classes[code]!r} has {counted(rows, 'row')}, too few to divide: they go to training only"
-    parts = hold_out(table)
-    compared = {"test": parts}
-    if table.validation_rows is not None:
-        compared["validation"] = Parts(development=table.drawn_rows, test=table.validation_rows)
-    for part, pair in compared.items():
-        twice = near_duplicates(table, pair)
-        if twice:
-            total = counted(len(pair.test), f"{part} row")
-            yield f"{twice:,} of {total} also occur, equal after rounding, among the others"
+    return replace(table, notes=(*said, *notes, *merged.notes, *notes_on_parts(table)))
 
 
 def _target_name(source: Source, target: str | None) -> str:
@@ -193,19 +173,4 @@ def _check_ignored(source: Source, ignore: tuple[str, ...], target: str) -> None
             raise DataError(
                 f"{source.where}: expected columns to ignore other than the target, got the target {name!r}; "
                 "name another target or keep the column"
-            )
-
-
-def _check_rows(where: str, answer: Target) -> None:
-    if len(answer.rows) < FEWEST_ROWS:
-        raise DataError(
-            f"{where}: expected at least {FEWEST_ROWS} rows with a target, got {len(answer.rows)}; add rows"
-        )
-    if answer.task == "classification":
-        counts = np.bincount(answer.y)
-        if (counts >= SMALL_CLASS).sum() < 2:
-            raise DataError(
-                f"{where}: expected at least two classes with {SMALL_CLASS} or more rows, got "
-                f"{int((counts >= SMALL_CLASS).sum())} (largest: {answer.classes[int(counts.argmax())]!r} with "
-                f"{counted(int(counts.max()), 'row')}); add rows of other classes or name another target"
             )

@@ -8,7 +8,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data.tables import Floats, Table
+from regimen.data.images import Data
+from regimen.data.tables import Floats
 from regimen.errors import OptionError, nearest
 from regimen.records import Task
 
@@ -156,7 +157,7 @@ def find_metric(name: str, task: Task) -> Metric:
     return METRICS[name]
 
 
-def default_metric(table: Table) -> Metric:
+def default_metric(data: Data) -> Metric:
     """Return `rmse`, or `accuracy`, or `balanced_accuracy` if the rarest class has under half its equal share.
 
     Example:
@@ -164,10 +165,10 @@ def default_metric(table: Table) -> Metric:
         >>> default_metric(load("wine")).name
         'accuracy'
     """
-    if table.task == "regression":
+    if data.task == "regression":
         return METRICS["rmse"]
-    counts = np.bincount(table.y, minlength=len(table.classes))
-    rare = counts.min() < 0.5 * len(table.y) / len(counts)
+    counts = np.bincount(data.y, minlength=len(data.classes))
+    rare = counts.min() < 0.5 * len(data.y) / len(counts)
     return METRICS["balanced_accuracy" if rare else "accuracy"]
 
 

@@ -12,6 +12,8 @@ from regimen.errors import DataError, OptionError, StoreError, nearest
 from regimen.records import Task
 
 Scaling = Literal["standard", "minmax", "robust", "none"]
+# Given numbers: the center and the scale of each number or channel.
+Constants = tuple[tuple[float, ...], tuple[float, ...]]
 # Class in scikit-learn, and its attribute that is subtracted.
 _SCALERS = {
     "standard": ("StandardScaler", "mean_"),
@@ -29,7 +31,7 @@ class Preparation:
 
     Attributes:
         columns: What each column of the table was, so that other files are read the same way.
-        scaling: How numbers were scaled.
+        scaling: How numbers were scaled; `constants` for given numbers.
         fill: What stands for a missing number: the median.
         center: Subtracted from each number.
         scale: Divides each number.
@@ -44,7 +46,7 @@ class Preparation:
     """
 
     columns: tuple[Column, ...]
-    scaling: Scaling
+    scaling: Scaling | Literal["constants"]
     fill: tuple[float, ...]
     center: tuple[float, ...]
     scale: tuple[float, ...]
@@ -65,17 +67,17 @@ class Preparation:
             raise ValueError(f"expected numbers for {numbers} numeric and {categories} category columns, got {lengths}")
 
     @classmethod
-    def fit(cls, table: Table, rows: Rows, scaling: Scaling = "standard") -> "Preparation":
+    def fit(cls, table: Table, rows: Rows, scaling: Scaling | Constants = "standard") -> "Preparation":
         """Fit on the given rows: medians, scales, levels, and the scale of a regression target.
 
         Args:
             table: The table.
             rows: Training rows.
             scaling: `standard` (mean 0, standard deviation 1), `minmax` (0 to 1), `robust` (median 0, interquartile
-                range 1) or `none`.
+                range 1), `none`, or given numbers: (center of each number, scale of each number).
 
         Raises:
-            OptionError: There is no such scaling.
+            OptionError: There is no such scaling, or the numbers do not fit.
 
         Example:
             >>> from regimen.data import load
@@ -83,16 +85,15 @@ class Preparation:
             >>> Preparation.fit(iris, np.arange(150)).feature_names[0]
             'sepal length (cm)'
         """
-        if scaling not in (*_SCALERS, "none"):
-            raise OptionError(f"scaling: no such value {scaling!r}{nearest(str(scaling), [*_SCALERS, 'none'])}")
         numbers = table.numbers[rows]
+        require_scaling(scaling, numbers.shape[1])
         levels, rare = _fit_categories(table, rows)
         mean, spread = 0.0, 1.0
         if table.task == "regression":
             mean, spread = float(table.y[rows].mean()), float(table.y[rows].std()) or 1.0
         return cls(
             columns=tuple(replace(column, levels=()) for column in table.columns),
-            scaling=scaling,
+            scaling=scaling if isinstance(scaling, str) else "constants",
             indicators=tuple(np.flatnonzero(np.isnan(numbers).any(axis=0)).tolist()),
             levels=levels,
             rare=rare,
@@ -114,6 +115,11 @@ class Preparation:
             names += [f"{name} is missing" if level is None else f"{name} = {level}" for level in levels]
             names += [f"{name} = other"] * rare
         return tuple(names)
+
+    @property
+    def inputs(self) -> tuple[int]:
+        """Shape of one input of the network."""
+        return (len(self.feature_names),)
 
     @property
     def outputs(self) -> int:
@@ -180,7 +186,26 @@ class Preparation:
             ) from error
 
 
-def _fit_numbers(x: Floats, scaling: Scaling) -> dict[str, tuple[float, ...]]:
+def require_scaling(scaling: Scaling | Constants, numbers: int) -> None:
+    """Refuse what is no scaling of that many numbers or channels.
+
+    Raises:
+        OptionError: There is no such name, or not one finite center and one finite scale above 0 for each.
+    """
+    if isinstance(scaling, str):
+        if scaling not in (*_SCALERS, "none"):
+            raise OptionError(f"scaling: no such value {scaling!r}{nearest(scaling, [*_SCALERS, 'none'])}")
+        return
+    if [len(values) for values in scaling] != [numbers, numbers] or not (
+        np.isfinite(scaling).all() and (np.array(scaling[1]) > 0).all()
+    ):
+        raise OptionError(
+            f"scaling: expected (centers, scales), a finite center and a finite scale above 0 for each of {numbers}, "
+            f"got {scaling}"
+        )
+
+
+def _fit_numbers(x: Floats, scaling: Scaling | Constants) -> dict[str, tuple[float, ...]]:
     """Return fill, center and scale of every number."""
     from sklearn import preprocessing
     from sklearn.impute import SimpleImputer
@@ -189,7 +214,9 @@ def _fit_numbers(x: Floats, scaling: Scaling) -> dict[str, tuple[float, ...]]:
         return {"fill": (), "center": (), "scale": ()}
     imputer = SimpleImputer(strategy="median", keep_empty_features=True).fit(x)
     center, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
-    if scaling != "none":
+    if not isinstance(scaling, str):
+        center, scale = np.array(scaling, dtype=np.float64)
+    elif scaling != "none":
         scaler_name, center_name = _SCALERS[scaling]
         scaler = getattr(preprocessing, scaler_name)().fit(imputer.transform(x))
         # MinMaxScaler alone multiplies: x * scale_ + min_ = (x - data_min_) / (1 / scale_).

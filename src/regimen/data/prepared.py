@@ -1,6 +1,7 @@
-"""A table, split and prepared: the tensors that engines train on."""
+"""A table or images, split and prepared: the tensors that engines train on."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -9,9 +10,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from regimen.data.preparation import Preparation, Scaling
+from regimen.data.image_preparation import ImagePreparation
+from regimen.data.images import Data, Images
+from regimen.data.preparation import Constants, Preparation, Scaling
 from regimen.data.split import Split
-from regimen.data.tables import Floats, Table
+from regimen.data.tables import Floats, Rows, Table
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -19,19 +22,51 @@ class Prepared:
     """Inputs and targets of each part; a part without rows is absent.
 
     Attributes:
-        x: Network inputs by part (`train`, `validation`, `test`), float32 `[rows, features]`.
+        x: What `scaled` takes, by part (`train`, `validation`, `test`): of a table float32 `[rows, features]`; of
+            images their bytes, uint8 `[rows, channels, height, width]`.
         y: Targets by part: int64 class codes, or float32 standardized by the training targets, `[rows]`.
         preparation: What was fitted on the training rows.
     """
 
     x: dict[str, Tensor]
     y: dict[str, Tensor]
-    preparation: Preparation
+    preparation: Preparation | ImagePreparation
+    _offset: Tensor | None = field(init=False, repr=False, default=None)
+    _factor: Tensor | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.preparation, ImagePreparation):
+            object.__setattr__(self, "_offset", torch.from_numpy(self.preparation.offset))
+            object.__setattr__(self, "_factor", torch.from_numpy(self.preparation.factor))
+
+    def scaled(self, x: Tensor) -> Tensor:
+        """Return rows of `x[part]` as inputs of the network.
+
+        Rows of a table are inputs already. Of images each channel becomes (pixel / 255 - center) / scale, float32 in
+        channels-last memory.
+
+        Args:
+            x: Any rows of a part, on any device.
+        """
+        if self._offset is None or self._factor is None:
+            return x
+        inputs = x.to(torch.float32, memory_format=torch.channels_last)
+        return inputs.sub_(self._offset.to(x.device)).mul_(self._factor.to(x.device))
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """Shape of one input of the network: (features,), or (channels, height, width)."""
+        return self.preparation.inputs
 
     @property
     def features(self) -> int:
-        """Number of network inputs."""
-        return self.x["train"].shape[1]
+        """Number of network inputs: the product of `inputs`."""
+        return math.prod(self.inputs)
+
+    @property
+    def black(self) -> tuple[float, ...]:
+        """Input that a black pixel gives, for each channel; empty for a table."""
+        return self.preparation.black if isinstance(self.preparation, ImagePreparation) else ()
 
     @property
     def outputs(self) -> int:
@@ -53,17 +88,18 @@ class Prepared:
         return self.preparation.predictions(outputs)
 
 
-# All arms of a pair share one preparation; a study works on few pairs at a time.
-@lru_cache(maxsize=16)
-def prepare(table: Table, split: Split, scaling: Scaling = "standard") -> Prepared:
+def prepare(data: Data, split: Split, scaling: Scaling | Constants = "standard") -> Prepared:
     """Fit the preparation on the training rows and apply it to every part.
 
     The result is kept and shared by later calls with equal arguments: do not write into its tensors.
 
     Args:
-        table: The table.
+        data: The table or images.
         split: Rows of the parts.
-        scaling: Of numbers, see `Preparation.fit`.
+        scaling: Of numbers, see `Preparation.fit`, or of channels, see `ImagePreparation.fit`.
+
+    Raises:
+        OptionError: There is no such scaling, or given numbers do not fit the data.
 
     Example:
         >>> from regimen.data import hold_out, load, pair_split
@@ -72,14 +108,33 @@ def prepare(table: Table, split: Split, scaling: Scaling = "standard") -> Prepar
         >>> prepared.x["train"].shape, sorted(prepared.x)
         (torch.Size([90, 4]), ['train', 'validation'])
     """
+    return _prepared_images(data, split, scaling) if isinstance(data, Images) else _prepared(data, split, scaling)
+
+
+# All arms of a pair share one preparation; a study works on few pairs at a time.
+@lru_cache(maxsize=16)
+def _prepared(table: Table, split: Split, scaling: Scaling | Constants) -> Prepared:
     preparation = Preparation.fit(table, split.train, scaling)
-    parts = {"train": split.train, "validation": split.validation, "test": split.test}
-    parts = {part: rows for part, rows in parts.items() if len(rows)}
     return Prepared(
-        x={part: torch.from_numpy(preparation.apply(table, rows)) for part, rows in parts.items()},
-        y={part: torch.from_numpy(_targets(table, preparation)[rows]) for part, rows in parts.items()},
+        x={part: torch.from_numpy(preparation.apply(table, rows)) for part, rows in _parts(split).items()},
+        y={part: torch.from_numpy(_targets(table, preparation)[rows]) for part, rows in _parts(split).items()},
         preparation=preparation,
     )
+
+
+# Fewer, because each holds all pixels: those of CIFAR-10 take 184 MB.
+@lru_cache(maxsize=3)
+def _prepared_images(images: Images, split: Split, scaling: Scaling | Constants) -> Prepared:
+    return Prepared(
+        x={part: torch.from_numpy(images.pixels[rows]) for part, rows in _parts(split).items()},
+        y={part: torch.from_numpy(images.y[rows]) for part, rows in _parts(split).items()},
+        preparation=ImagePreparation.fit(images, split.train, scaling),
+    )
+
+
+def _parts(split: Split) -> dict[str, Rows]:
+    parts = {"train": split.train, "validation": split.validation, "test": split.test}
+    return {part: rows for part, rows in parts.items() if len(rows)}
 
 
 def _targets(table: Table, preparation: Preparation) -> npt.NDArray[Any]:

@@ -1,13 +1,14 @@
-"""Draws the parts of a table: test, set-aside, training, validation and stop rows, stratified by class."""
+"""Draws the parts of the data: test, set-aside, training, validation and stop rows, stratified by class."""
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from regimen.data.images import Data, Images
 from regimen.data.tables import Rows, Table, canonical_bytes
 from regimen.streams import split_seed
 
@@ -57,7 +58,7 @@ class Parts:
     test: Rows
 
 
-def hold_out(table: Table) -> Parts:
+def hold_out(data: Data) -> Parts:
     """Return the test rows, 20 % and at most 10,000, and the others; the same for every seed of a study.
 
     Rows of a test file are the test rows, where there are some; rows of a validation file are always development.
@@ -68,47 +69,47 @@ def hold_out(table: Table) -> Parts:
         >>> len(parts.development), len(parts.test)
         (120, 30)
     """
-    if table.test_rows is not None:
-        return Parts(development=np.setdiff1d(np.arange(table.n), table.test_rows), test=np.sort(table.test_rows))
-    drawn = table.drawn_rows
+    if data.test_rows is not None:
+        return Parts(development=np.setdiff1d(np.arange(data.n), data.test_rows), test=np.sort(data.test_rows))
+    drawn = data.drawn_rows
     size = min(round(TEST_FRACTION * len(drawn)), TEST_LIMIT)
-    _, test = _draw(drawn, size, _labels(table), split_seed(0, _TEST_DRAW), _rows_of_small_classes(table))
-    return Parts(development=np.setdiff1d(np.arange(table.n), test), test=test)
+    _, test = _draw(drawn, size, _labels(data), split_seed(0, _TEST_DRAW), _rows_of_small_classes(data))
+    return Parts(development=np.setdiff1d(np.arange(data.n), test), test=test)
 
 
-def set_aside(table: Table, development: Rows) -> tuple[Rows, Rows | None]:
+def set_aside(data: Data, development: Rows) -> tuple[Rows, Rows | None]:
     """Return the rows of the search and, from 2,000 development rows on, the 20 % kept for the confirmation.
 
     Args:
-        table: The table.
+        data: The table or images.
         development: Rows that are not test rows.
     """
-    drawn = np.intersect1d(development, table.drawn_rows)
+    drawn = np.intersect1d(development, data.drawn_rows)
     if len(drawn) < ASIDE_FROM:
         return np.sort(development), None
     size = round(ASIDE_FRACTION * len(drawn))
-    _, aside = _draw(drawn, size, _labels(table), split_seed(0, _ASIDE_DRAW), _rows_of_small_classes(table))
+    _, aside = _draw(drawn, size, _labels(data), split_seed(0, _ASIDE_DRAW), _rows_of_small_classes(data))
     return np.setdiff1d(development, aside), aside
 
 
 def pair_split(
-    table: Table, rows: Rows, key: int, *, validation_fraction: float = 0.25, test: Rows | None = None
+    data: Data, rows: Rows, key: int, *, validation_fraction: float = 0.25, test: Rows | None = None
 ) -> Split:
     """Return the training and validation rows of one pair.
 
     Args:
-        table: The table; rows of a validation file are the validation part of every pair.
+        data: The table or images; rows of a validation file are the validation part of every pair.
         rows: Rows to divide.
         key: 64-bit run key of the pair.
         validation_fraction: Share of `rows` that validates, in (0, 1).
         test: Rows of the test part, if the run shall be scored on them; None is an empty part.
     """
     tested = np.empty(0, dtype=np.int64) if test is None else np.sort(test)
-    if table.validation_rows is not None:
-        given = np.intersect1d(rows, table.validation_rows)
+    if data.validation_rows is not None:
+        given = np.intersect1d(rows, data.validation_rows)
         return Split(train=np.setdiff1d(rows, given), validation=given, test=tested)
     size = round(validation_fraction * len(rows))
-    train, validation = _draw(rows, size, _labels(table), split_seed(key), _rows_of_small_classes(table))
+    train, validation = _draw(rows, size, _labels(data), split_seed(key), _rows_of_small_classes(data))
     return Split(train=train, validation=validation, test=tested)
 
 
@@ -127,11 +128,19 @@ def stop_split(
     return _draw(train_rows, math.ceil(fraction * len(train_rows)), y, split_seed(key, 1), None)
 
 
-def near_duplicates(table: Table, parts: Parts) -> int:
-    """Return how many rows of the test part also occur, features and target, among the development rows.
+def near_duplicates(data: Data, parts: Parts) -> int:
+    """Return how many rows of the test part also occur among the development rows.
 
-    Numbers are compared after rounding to a ten-thousandth of their column's standard deviation.
+    Rows of a table with features and target, numbers compared after rounding to a ten-thousandth of their column's
+    standard deviation; images pixel by pixel, whatever their label.
     """
+    lines = _image_lines(data) if isinstance(data, Images) else _table_lines(data)
+    known = set(lines(parts.development))
+    return sum(line in known for line in lines(parts.test))
+
+
+def _table_lines(table: Table) -> Callable[[Rows], Iterator[bytes]]:
+    """Return what gives the rounded content of rows."""
     numbers = np.concatenate([table.numbers, table.y[:, None].astype(np.float64)], axis=1)
     spread = np.array([column[~np.isnan(column)].std() if (~np.isnan(column)).any() else 0.0 for column in numbers.T])
     spread[spread == 0] = 1.0
@@ -142,25 +151,29 @@ def near_duplicates(table: Table, parts: Parts) -> int:
             rounded = np.round(numbers[block] / spread * 1e4) + 0.0  # no negative zeros
             yield from (line.tobytes() for line in np.concatenate([rounded, table.codes[block]], axis=1))
 
-    known = set(lines(parts.development))
-    return sum(line in known for line in lines(parts.test))
+    return lines
 
 
-def small_classes(table: Table) -> npt.NDArray[np.int64]:
+def _image_lines(images: Images) -> Callable[[Rows], Iterator[bytes]]:
+    """Return what gives a hash of the pixels of rows, 16 bytes: chance makes no two of 2^32 images equal."""
+    return lambda rows: (hashlib.blake2b(images.pixels[row].data, digest_size=16).digest() for row in rows)
+
+
+def small_classes(data: Data) -> npt.NDArray[np.int64]:
     """Return the codes of the classes with under 5 rows in the main file; they go to training only."""
-    if table.task == "regression":
+    if data.task == "regression":
         return np.empty(0, dtype=np.int64)
-    counts = np.bincount(table.y[table.drawn_rows], minlength=len(table.classes))
+    counts = np.bincount(data.y[data.drawn_rows], minlength=len(data.classes))
     return np.flatnonzero((counts > 0) & (counts < SMALL_CLASS))
 
 
-def _labels(table: Table) -> npt.NDArray[np.int64] | None:
-    return table.y if table.task == "classification" else None
+def _labels(data: Data) -> npt.NDArray[np.int64] | None:
+    return data.y if data.task == "classification" else None
 
 
-def _rows_of_small_classes(table: Table) -> npt.NDArray[np.bool_] | None:
-    small = small_classes(table)
-    return np.isin(table.y, small) if len(small) else None
+def _rows_of_small_classes(data: Data) -> npt.NDArray[np.bool_] | None:
+    small = small_classes(data)
+    return np.isin(data.y, small) if len(small) else None
 
 
 def _draw(

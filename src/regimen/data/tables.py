@@ -130,11 +130,21 @@ class Table(Features):
     @property
     def drawn_rows(self) -> Rows:
         """Rows that came from the main file: those from which parts are drawn."""
-        taken = np.zeros(self.n, dtype=bool)
-        for rows in (self.test_rows, self.validation_rows):
-            if rows is not None:
-                taken[rows] = True
-        return np.flatnonzero(~taken)
+        return rows_of_no_part(self.n, self.test_rows, self.validation_rows)
+
+
+def rows_of_no_part(n: int, *parts: Rows | None) -> Rows:
+    """Return the row numbers below `n` that none of the given parts holds.
+
+    Example:
+        >>> rows_of_no_part(5, np.array([1, 3]), None).tolist()
+        [0, 2, 4]
+    """
+    taken = np.zeros(n, dtype=bool)
+    for rows in parts:
+        if rows is not None:
+            taken[rows] = True
+    return np.flatnonzero(~taken)
 
 
 def canonical_bytes(array: npt.NDArray[Any]) -> bytes:

@@ -1,0 +1,58 @@
+"""What is to be said about the division of rows: too few are refused, classes and rows that stand out named."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from regimen.data.images import Data, Images
+from regimen.data.naming import counted
+from regimen.data.split import SMALL_CLASS, Parts, hold_out, near_duplicates, small_classes
+from regimen.errors import DataError
+
+# Below this, the parts have too few rows for any verdict.
+FEWEST_ROWS = 20
+
+
+def require_rows(where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...], *, what: str = "row") -> None:
+    """Refuse data whose parts would be too small.
+
+    Args:
+        where: What the data is called in messages.
+        y: Class codes, or amounts, of the main file.
+        classes: Label of each code; empty for amounts.
+        what: `row` or `image`.
+
+    Raises:
+        DataError: There are fewer than 20 rows, or fewer than two classes with 5 or more.
+    """
+    if len(y) < FEWEST_ROWS:
+        having = "rows with a target" if what == "row" else f"{what}s"
+        raise DataError(f"{where}: expected at least {FEWEST_ROWS} {having}, got {len(y)}; add {what}s")
+    if not classes:
+        return
+    counts = np.bincount(y, minlength=len(classes))
+    enough = int((counts >= SMALL_CLASS).sum())
+    if enough < 2:
+        raise DataError(
+            f"{where}: expected at least two classes with {SMALL_CLASS} or more {what}s, got {enough} (largest: "
+            f"{classes[int(counts.argmax())]!r} with {counted(int(counts.max()), what)}); add {what}s of other classes "
+            + ("or name another target" if what == "row" else "or name another folder")
+        )
+
+
+def notes_on_parts(data: Data) -> Iterator[str]:
+    """Yield what is to be said: classes too small to divide, rows that occur in two parts."""
+    what, equal = ("image", "pixel by pixel") if isinstance(data, Images) else ("row", "equal after rounding")
+    small = small_classes(data)
+    for code in small:
+        rows = int((data.y[data.drawn_rows] == code).sum())
+        yield f"class {data.classes[code]!r} has {counted(rows, what)}, too few to divide: they go to training only"
+    parts = hold_out(data)
+    compared = {"test": parts}
+    if data.validation_rows is not None:
+        compared["validation"] = Parts(development=data.drawn_rows, test=data.validation_rows)
+    for part, pair in compared.items():
+        twice = near_duplicates(data, pair)
+        if twice:
+            yield f"{twice:,} of {counted(len(pair.test), f'{part} {what}')} also occur, {equal}, among the others"
