@@ -29,6 +29,7 @@ NUMBERS: list[tuple[str, str, tuple[Any, ...]]] = [
     ("max_norm", "a number in (0, inf)", (0, -1)),
     ("label_smoothing", "a number in [0, 1)", (-0.1, 1)),
     ("mixup", "a number in [0, inf)", (-0.1,)),
+    ("cutmix", "a number in [0, inf)", (-0.1,)),
     ("input_noise", "a number in [0, inf)", (-0.1,)),
     ("clip_norm", "a number in (0, inf)", (0, -1)),
 ]
@@ -41,6 +42,7 @@ OF_NO_NUMBER = [
     if not (value is None and field in OPTIONAL) and not (isinstance(value, tuple) and field == "dropout")
 ]
 CHOICES = {
+    "dropout_kind": "chanel",
     "normalization": "btach",
     "initialization": "he_norml",
     "l1_step": "proximl",
@@ -48,6 +50,7 @@ CHOICES = {
     "class_weights": "balancd",
 }
 NEAREST = {
+    "dropout_kind": "channel",
     "normalization": "batch",
     "initialization": "he_normal",
     "l1_step": "proximal",
@@ -57,6 +60,7 @@ NEAREST = {
 OBJECTS: dict[str, tuple[Any, ...]] = {
     "optimizer": (None, "adam", SGD, CosineLR()),
     "schedule": ("cosine", SGD(), CosineLR),
+    "augmentation": (None, "rotation", [EMA()], (EMA(),), ("rotation",)),
     "averaging": ("ema", 0.99, CosineLR()),
     "early_stopping": (10, True, EMA()),
     "decay_bias_and_norm": (0, 1, None, "false"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regimen.errors import RecipeError
-from regimen.models import NORMALIZATIONS
+from regimen.models import DROPOUT_KINDS, NORMALIZATIONS
 from regimen.run import Recipe, read_recipe, recipe_from_dict, recipe_from_toml, recipe_to_dict, recipe_to_toml
 from regimen.techniques import (
     EMA,
@@ -19,13 +19,19 @@ from regimen.techniques import (
     Adagrad,
     Adam,
     AdamW,
+    Affine,
     CosineLR,
+    Cutout,
     EarlyStopping,
     ExponentialLR,
+    HorizontalFlip,
     MultiStepLR,
     OneCycleLR,
+    RandomCrop,
     RMSprop,
+    Rotation,
     StepLR,
+    VerticalFlip,
 )
 
 share = st.floats(0, 1, exclude_max=True)
@@ -48,33 +54,51 @@ schedules = st.one_of(
     st.builds(OneCycleLR, pct_start=st.floats(0.01, 0.99), div_factor=st.floats(1, 100)),
 )
 averagings = st.one_of(st.builds(EMA, decay=share), st.builds(SWA, start=share))
-recipes = st.builds(
-    Recipe,
-    optimizer=optimizers,
-    lr=positive,
-    schedule=st.none() | schedules,
-    epochs=whole,
-    batch_size=st.integers(2, 10_000),
-    dropout=share | st.lists(share, max_size=4).map(tuple),
-    input_dropout=share,
-    normalization=st.sampled_from(NORMALIZATIONS),
-    initialization=st.sampled_from(INITIALIZATIONS),
-    initialization_std=positive,
-    weight_decay=number,
-    decoupled_weight_decay=number,
-    decay_bias_and_norm=st.booleans(),
-    l1=number,
-    l1_step=st.sampled_from(["subgradient", "proximal"]),
-    max_norm=st.none() | positive,
-    input_scaling=st.sampled_from(["standard", "minmax", "robust", "none"]),
-    label_smoothing=share,
-    mixup=number,
-    input_noise=number,
-    clip_norm=st.none() | positive,
-    class_weights=st.sampled_from(["none", "balanced"]),
-    averaging=st.none() | averagings,
-    early_stopping=st.none() | st.builds(EarlyStopping, patience=whole, min_delta=number),
+operations = st.one_of(
+    st.builds(HorizontalFlip, p=st.floats(0, 1)),
+    st.builds(Rotation, degrees=st.floats(0, 180) | st.tuples(st.floats(-90, 0), st.floats(0, 90))),
+    st.builds(RandomCrop, size=whole | st.tuples(whole, whole), padding=st.integers(0, 9)),
+    st.builds(Affine, translate=st.tuples(st.floats(0, 1), st.floats(0, 1)), degrees=st.floats(0, 180)),
+    st.builds(Cutout, size=whole),
 )
+
+
+def one_mixture(values: dict[str, Any]) -> Recipe:
+    """Return the recipe of the values, without cutmix where there is mixup."""
+    return Recipe(**values | ({"cutmix": 0.0} if values["mixup"] else {}))
+
+
+recipes = st.fixed_dictionaries(
+    dict(
+        optimizer=optimizers,
+        lr=positive,
+        schedule=st.none() | schedules,
+        epochs=whole,
+        batch_size=st.integers(2, 10_000),
+        dropout=share | st.lists(share, max_size=4).map(tuple),
+        dropout_kind=st.sampled_from(DROPOUT_KINDS),
+        input_dropout=share,
+        normalization=st.sampled_from(NORMALIZATIONS),
+        initialization=st.sampled_from(INITIALIZATIONS),
+        initialization_std=positive,
+        weight_decay=number,
+        decoupled_weight_decay=number,
+        decay_bias_and_norm=st.booleans(),
+        l1=number,
+        l1_step=st.sampled_from(["subgradient", "proximal"]),
+        max_norm=st.none() | positive,
+        input_scaling=st.sampled_from(["standard", "minmax", "robust", "none"]),
+        label_smoothing=share,
+        augmentation=st.lists(operations, max_size=3).map(tuple),
+        mixup=st.just(0.0) | number,
+        cutmix=number,
+        input_noise=number,
+        clip_norm=st.none() | positive,
+        class_weights=st.sampled_from(["none", "balanced"]),
+        averaging=st.none() | averagings,
+        early_stopping=st.none() | st.builds(EarlyStopping, patience=whole, min_delta=number),
+    )
+).map(one_mixture)
 
 
 @given(recipes)
@@ -101,6 +125,16 @@ def test_the_toml_is_short_and_made_for_people() -> None:
     )
 
 
+def test_augmentation_is_written_as_a_list_of_tables_in_its_order() -> None:
+    recipe = Recipe(augmentation=(Rotation(degrees=15.0), HorizontalFlip()), dropout=0.5, dropout_kind="channel")
+    text = recipe_to_toml(recipe)
+    assert text.endswith(
+        '[[augmentation]]\nkind = "rotation"\ndegrees = 15.0\n\n[[augmentation]]\nkind = "horizontal_flip"\np = 0.5\n'
+    )
+    assert 'dropout = 0.5\ndropout_kind = "channel"\n' in text
+    assert recipe_from_toml(text) == recipe
+
+
 def test_adamw_reads_back_as_adamw() -> None:
     recipe = Recipe(optimizer=AdamW(betas=(0.8, 0.9)), decoupled_weight_decay=0.1)
     assert type(recipe_from_toml(recipe_to_toml(recipe)).optimizer) is AdamW
@@ -115,6 +149,12 @@ def test_adamw_reads_back_as_adamw() -> None:
         ('optimizer = "sgd"', Recipe(optimizer=SGD())),
         ("[optimizer]\nname = 'sgd'\nmomentum = 0.9", Recipe(optimizer=SGD(momentum=0.9))),
         ("early_stopping = {}", Recipe(early_stopping=EarlyStopping())),
+        ("augmentation = ['horizontal_flip']", Recipe(augmentation=(HorizontalFlip(),))),
+        (
+            "augmentation = ['vertical_flip', {kind = 'cutout', size = 3}]",
+            Recipe(augmentation=(VerticalFlip(), Cutout(size=3))),
+        ),
+        ("[[augmentation]]\nkind = 'rotation'\ndegrees = 15", Recipe(augmentation=(Rotation(degrees=15.0),))),
         ("averaging = {name = 'ema', decay = 0.5}", Recipe(averaging=EMA(decay=0.5))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -133,7 +173,7 @@ def test_a_dictionary_changes_only_what_it_names_in_the_base() -> None:
     ("values", "message"),
     [
         ({"droput": 0.5}, "recipe: no such key 'droput'; did you mean 'dropout'?"),
-        ({"zzz": 1}, "recipe: no such key 'zzz'; valid: averaging, batch_size,"),
+        ({"zzz": 1}, "recipe: no such key 'zzz'; valid: augmentation, averaging,"),
         ({"optimizer": "adma"}, "optimizer.name: no such optimizer 'adma'; did you mean 'adam'?"),
         ({"optimizer": {"name": "lion"}}, "optimizer.name: no such optimizer 'lion'; valid: adagrad, adam,"),
         ({"optimizer": {"momentum": 0.9}}, 'optimizer: expected a table with a name, such as {name = "sgd"}, got'),
@@ -152,6 +192,23 @@ def test_a_dictionary_changes_only_what_it_names_in_the_base() -> None:
         ({"averaging": {"name": "ema", "decay": 2}}, "averaging.decay: expected a number in [0, 1), got 2"),
         ({"early_stopping": 10}, "early_stopping: expected a table such as {patience = 10}, got 10"),
         ({"early_stopping": {"patence": 3}}, "early_stopping: EarlyStopping has no parameter 'patence'; did you mean"),
+        ({"augmentation": "rotation"}, "augmentation: expected [[augmentation]] tables such as kind ="),
+        ({"augmentation": {"kind": "rotation"}}, "augmentation: expected [[augmentation]] tables such as kind ="),
+        ({"augmentation": [15]}, 'augmentation: expected a table with a kind, such as {kind = "rotation"}, got 15'),
+        ({"augmentation": [{"degrees": 15}]}, "augmentation: expected a table with a kind"),
+        (
+            {"augmentation": [{"kind": "rotate"}]},
+            "augmentation.kind: no such augmentation 'rotate'; did you mean 'rotation'?",
+        ),
+        ({"augmentation": [{"kind": ["rotation"]}]}, "augmentation.kind: no such augmentation ['rotation']"),
+        ({"augmentation": ["rotation"]}, "augmentation: Rotation needs degrees"),
+        (
+            {"augmentation": [{"kind": "rotation", "degree": 1}]},
+            "augmentation: Rotation has no parameter 'degree'; did you mean 'degrees'?",
+        ),
+        ({"augmentation": [{"kind": "cutout", "size": 0}]}, "augmentation.size: expected a whole number in [1, "),
+        ({"mixup": 0.2, "cutmix": 1.0}, "cutmix: both it and mixup mix the targets of a batch; leave one of them out"),
+        ({"dropout_kind": "chanel"}, "dropout_kind: no such value 'chanel'; did you mean 'channel'?"),
         ({"lr": "fast"}, "lr: expected a number in (0, inf), got 'fast'"),
         ({"lr": [0.1]}, "lr: expected a number in (0, inf), got"),
         ({"mixup": {"alpha": 0.2}}, "mixup: expected a number in [0, inf), got {'alpha': 0.2}"),

@@ -4,18 +4,29 @@ import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
-from regimen.data import hold_out, load
+from regimen.data import from_images, hold_out, load
 from regimen.errors import OptionError, RecipeError
-from regimen.models import MLP
+from regimen.models import MLP, ConvNet
 from regimen.run import Recipe, Run
-from regimen.techniques import EMA, SGD, CosineLR, EarlyStopping, OneCycleLR, Rotation
+from regimen.techniques import (
+    EMA,
+    SGD,
+    CosineLR,
+    EarlyStopping,
+    HorizontalFlip,
+    OneCycleLR,
+    RandomCrop,
+    Resize,
+    Rotation,
+)
 
 # A run asks its table and split for their digests and the task only.
 TABLE: Any = SimpleNamespace(digest="a1" * 32, task="classification", name="table")
-IMAGES: Any = SimpleNamespace(digest="d4" * 32, task="classification", name="images", shape=(3, 8, 8))
+IMAGES = from_images(np.arange(20 * 3 * 8 * 8, dtype=np.uint8).reshape(20, 3, 8, 8), np.arange(20) % 2)
 FOR_IMAGES = ("augmentation", "cutmix")
 SPLIT: Any = SimpleNamespace(digest="b2" * 32)
 
@@ -152,6 +163,34 @@ def test_an_impossible_key_is_refused(key: object) -> None:
 def test_rates_that_do_not_fit_the_model_are_refused_when_the_run_is_described() -> None:
     with pytest.raises(OptionError, match="dropout: expected one rate or 2"):
         run_of(Recipe(dropout=(0.1, 0.2, 0.3)))
+
+
+@pytest.mark.parametrize("recipe", [Recipe(augmentation=(HorizontalFlip(),)), Recipe(cutmix=1.0)], ids=str)
+def test_what_is_done_to_images_is_refused_on_a_table(recipe: Recipe) -> None:
+    with pytest.raises(RecipeError, match=r"(augmentation|cutmix): needs images, and table is a table; leave it out"):
+        run_of(recipe)
+
+
+def test_augmentation_must_leave_images_as_large_as_those_of_the_test() -> None:
+    smaller = Recipe(augmentation=(RandomCrop(size=6, padding=0),))
+    with pytest.raises(RecipeError, match=r"expected images as large as before, 8x8, .* got 6x6; end with a Resize"):
+        run_of(smaller, data=IMAGES)
+    whole = smaller.replace(augmentation=(*smaller.augmentation, Resize(size=8)))
+    assert run_of(whole, data=IMAGES).recipe == whole
+
+
+def test_a_convolutional_network_needs_images() -> None:
+    with pytest.raises(
+        OptionError, match="cnn:16,32p,64p:100 needs images, got the columns of a table; take --model mlp"
+    ):
+        run_of(model=ConvNet())
+    assert run_of(model=ConvNet(), data=IMAGES).layers(IMAGES.shape, 2)
+
+
+def test_the_rates_of_a_recipe_must_fit_the_convolutions_and_hidden_layers() -> None:
+    message = r"expected one rate or 4 \(one for each convolution and hidden layer of cnn:16,32p,64p:100\), got 3"
+    with pytest.raises(OptionError, match=message):
+        run_of(Recipe(dropout=(0.1, 0.2, 0.3)), model=ConvNet(), data=IMAGES)
 
 
 def test_a_run_is_frozen_and_hashes_by_its_fields() -> None:

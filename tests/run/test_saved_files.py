@@ -142,7 +142,7 @@ def test_tensors_of_another_network_are_refused(tmp_path: Path, change: Any, mes
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": "cnn"}, "expected mlp"),
+        ({"model": "rnn"}, "expected mlp"),
         ({"model": "mlp:7x6x5:tanh"}, r"expected 4\.weight"),
         ({"recipe": "droput = 0.5"}, "did you mean 'dropout'"),
         ({"keys": ()}, "0 networks"),

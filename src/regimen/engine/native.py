@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from regimen.data import Prepared
 from regimen.engine.reference import Training
 from regimen.engine.workers import one_thread
 from regimen.errors import EngineError
@@ -34,6 +36,8 @@ OPTIMIZERS: dict[type[Optimizer], UpdateRule] = {
     RMSprop: UpdateRule.RMSPROP,
     Adagrad: UpdateRule.ADAGRAD,
 }
+# Images scaled at a time.
+PIECE = 1024
 # Below this, Adam's epsilon is not above the smallest root that its estimates are made for.
 SMALLEST_EPSILON = 1e-15
 
@@ -43,6 +47,9 @@ def why_not(run: Run) -> str | None:
     recipe = run.recipe
     if type(run.model) is not MLP:
         return f"trains multilayer perceptrons only, not {type(run.model).__name__}"
+    for name in ("augmentation", "cutmix"):
+        if getattr(recipe, name):
+            return f"has no {name}"
     if type(recipe.optimizer) not in OPTIMIZERS:
         return f"has no update rule {type(recipe.optimizer).__name__}"
     if isinstance(recipe.optimizer, Adam) and recipe.optimizer.eps < SMALLEST_EPSILON:
@@ -114,6 +121,14 @@ class _Memory:
         return self.arrays[-1]
 
 
+# All arms of a pair share them; pairs come one after the other. The training rows of MNIST take 150 MB.
+@lru_cache(maxsize=4)
+def flat_inputs(data: Prepared, part: str) -> Tensor:
+    """Return the inputs of images, float32 `[rows, features]`, each row a channel after the other."""
+    # In pieces, so that no copy of all rows in another order of memory is made on the way.
+    return torch.cat([data.scaled(rows).flatten(1) for rows in torch.split(data.x[part], PIECE)])
+
+
 class NativeTraining(Training):
     """A run on its way through the library: described there, and recorded as the reference records it."""
 
@@ -168,9 +183,9 @@ class NativeTraining(Training):
             patience=watch.patience if watch else 0,
             min_delta=watch.min_delta if watch else 0.0,
             train=self._part("train", self.x, self.y),
-            validation=self._part("validation", self.data.x.get("validation"), self.data.y.get("validation")),
+            validation=self._held_out("validation"),
             stop=self._part("stop", *(self.stop or (None, None))),
-            test=self._part("test", self.data.x.get("test"), self.data.y.get("test")),
+            test=self._held_out("test"),
             parameters=pointer(self.parameters),
             statistics=pointer(self.statistics),
             keep_parameters="weights" in self.keep,
@@ -183,7 +198,7 @@ class NativeTraining(Training):
     def _blocks(self) -> list[native_types.Block]:
         """Gather the layers, in which every linear one begins a block."""
         blocks: list[native_types.Block] = []
-        for layer in self.run.layers(self.data.features, self.data.outputs):
+        for layer in self.run.layers(self.data.inputs, self.data.outputs):
             match layer:
                 case LinearLayer():
                     blocks.append(
@@ -231,6 +246,15 @@ class NativeTraining(Training):
             return None
         shares = (rule.share(step=step, steps_per_epoch=steps_per_epoch, total=steps) for step in range(steps))
         return np.array([-1.0 if share is None else share for share in shares])
+
+    def _inputs(self, part: str) -> Tensor:
+        """Return the rows of a part as the library reads them: images scaled and flattened."""
+        return flat_inputs(self.data, part) if self.images else self.data.x[part]
+
+    def _held_out(self, name: str) -> native_types.Part:
+        if name not in self.data.x:
+            return native_types.Part()
+        return self._part(name, self._inputs(name), self.data.y[name])
 
     def _part(self, name: str, x: Tensor | None, y: Tensor | None) -> native_types.Part:
         if x is None or y is None:

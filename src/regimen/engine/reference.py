@@ -1,8 +1,8 @@
 """The specification of training: a plain PyTorch loop, one run at a time. Other engines must agree with it.
 
-An optimizer step, in this order: gather the batch, mixup, input noise, forward (dropout draws its masks), loss,
-backward, L1 subgradient, gradient clipping, decoupled decay, the optimizer (with L2), proximal L1, max-norm, weight
-averaging.
+An optimizer step, in this order: gather the batch, scale and augment images, mixup or cutmix, input noise, forward
+(dropout draws its masks), loss, backward, L1 subgradient, gradient clipping, decoupled decay, the optimizer (with L2),
+proximal L1, max-norm, weight averaging.
 """
 
 import math
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from regimen import streams
-from regimen.data import METRICS, Prepared, prepare, stop_split
+from regimen.data import METRICS, Images, Prepared, prepare, stop_split
 from regimen.engine.objective import Objective
 from regimen.nn import step as dropout_step
 from regimen.records import Curves, RunResult, Status
@@ -24,6 +24,8 @@ from regimen.techniques import (
     Average,
     StopWatch,
     add_l1_gradient,
+    augment,
+    cutmix,
     decay,
     input_noise,
     learning_rates,
@@ -38,6 +40,9 @@ from regimen.techniques import (
 
 # Rows evaluated at once: bounds memory on large tables without slowing small ones.
 EVALUATION_ROWS = 8192
+# Images make activations that the cache shall hold: the default convolutional network took 0.39 ms an image at 128 at a
+# time, 0.60 at 512 and 0.79 at 4096.
+EVALUATION_IMAGES = 128
 
 
 def batches(rows: int, batch_size: int) -> list[slice]:
@@ -80,12 +85,16 @@ class Training:
         self.data: Prepared = prepare(run.data, run.split, run.recipe.input_scaling)
         # From here on: the first run of a pair prepares the rows for all others, which is no cost of its technique.
         self.started = time.perf_counter()
-        self.x, self.y = self.data.x["train"], self.data.y["train"]
+        self.images = isinstance(run.data, Images)
+        self.evaluation_rows = EVALUATION_IMAGES if self.images else EVALUATION_ROWS
+        self.x, self.y = self._inputs("train"), self.data.y["train"]
+        # Where each training row stands in the data: what augmentation draws by.
+        self.rows = torch.from_numpy(run.split.train)
         self.stop: tuple[Tensor, Tensor] | None = None
         if self.recipe.early_stopping is not None:
             self._take_stop_part()
         self.objective = Objective.of(self.recipe, run.data.task, self.data)
-        self.network = run.network(self.data.features, self.data.outputs)
+        self.network = run.network(self.data.inputs, self.data.outputs)
         self.weights = [p for p in self.network.parameters() if p.dim() >= 2]
         self.slices = batches(len(self.x), self.recipe.batch_size)
         total = self.recipe.epochs * len(self.slices)
@@ -104,11 +113,15 @@ class Training:
         self.outputs: dict[str, Tensor] = {}
         self.state: dict[str, Tensor] = {}
 
+    def _inputs(self, part: str) -> Tensor:
+        """Return the rows of a part as they are kept in memory; `Prepared.scaled` makes inputs of images."""
+        return self.data.x[part]
+
     def _take_stop_part(self) -> None:
         labels = self.y.numpy() if self.run.data.task == "classification" else None
         train, stop = stop_split(np.arange(len(self.x)), labels, self.run.key)
         self.stop = self.x[stop], self.y[stop]
-        self.x, self.y = self.x[train], self.y[train]
+        self.x, self.y, self.rows = self.x[train], self.y[train], self.rows[train]
 
     def result(self, on_epoch: Callable[[int], None] | None) -> RunResult:
         """Train to the end, or until the run stops early or diverges."""
@@ -139,14 +152,34 @@ class Training:
     def _train_epoch(self, epoch: int) -> None:
         self.network.train()
         order = streams.permutation(self.run.key, len(self.x), epoch=epoch)
-        x, y = self.x[order], self.y[order]
+        y = self.y[order]
         first = epoch * len(self.slices)
         lam = np.ones(len(self.slices))
         if self.recipe.mixup:
             lam = mixup_weights(self.run.key, self.recipe.mixup, step=first, steps=len(self.slices))
-        for i, rows in enumerate(self.slices):
+        for i, (rows, x) in enumerate(zip(self.slices, self._batches(order, epoch), strict=True)):
             with dropout_step(self.network, first + i, ahead=len(self.slices) - i):
-                self._step(first + i, x[rows], y[rows], float(lam[i]))
+                self._step(first + i, x, y[rows], float(lam[i]))
+
+    def _batches(self, order: Tensor, epoch: int) -> Iterator[Tensor]:
+        """Yield the inputs of each batch of an epoch."""
+        if not self.images:
+            # Gathered once: a table is small, and a slice costs less than a gather for each batch.
+            x = self.x[order]
+            yield from (x[rows] for rows in self.slices)
+            return
+        for rows in self.slices:
+            batch = self.data.scaled(self.x[order[rows]])
+            if self.recipe.augmentation:
+                batch = augment(
+                    batch,
+                    self.recipe.augmentation,
+                    key=self.run.key,
+                    rows=self.rows[order[rows]],
+                    epoch=epoch,
+                    fill=self.data.black,
+                )
+            yield batch
 
     def _step(self, step: int, x: Tensor, y: Tensor, lam: float) -> None:
         recipe, key = self.recipe, self.run.key
@@ -154,8 +187,11 @@ class Training:
         if recipe.mixup:
             partners = mixup_partners(key, len(x), step=step)
             x = mix(x, partners, lam)
+        elif recipe.cutmix:
+            x, partners, lam = cutmix(x, key=key, alpha=recipe.cutmix, step=step)
         if recipe.input_noise:
-            x = x + input_noise(key, recipe.input_noise, rows=len(x), features=x.shape[1], step=step)
+            noise = input_noise(key, recipe.input_noise, rows=len(x), features=x[0].numel(), step=step)
+            x = x + noise.reshape(x.shape)
         outputs = self.network(x)
         loss = self.objective.training_loss(outputs, y)
         if partners is not None:
@@ -187,7 +223,7 @@ class Training:
         """Put the network in eval mode, with its averaged weights if the recipe averages."""
         if self.average is not None:
             self.average.swap()
-            reestimate_batch_norm(self.network, [self.x[rows] for rows in self.slices])
+            reestimate_batch_norm(self.network, (self.data.scaled(self.x[rows]) for rows in self.slices))
         self.network.eval()
         yield
         if self.average is not None:
@@ -200,7 +236,7 @@ class Training:
         for name in ("validation_loss", "metric"):
             self.curves[name].append(math.nan)
         if "validation" in self.data.x:
-            outputs = self._forward(self.data.x["validation"])
+            outputs = self._forward(self._inputs("validation"))
             losses.append(self.objective.plain_loss(outputs, self.data.y["validation"]))
             self.curves["validation_loss"][-1] = losses[-1]
             if math.isfinite(losses[-1]):
@@ -210,7 +246,7 @@ class Training:
         return losses
 
     def _forward(self, x: Tensor) -> Tensor:
-        parts = [self.network(chunk) for chunk in torch.split(x, EVALUATION_ROWS)]
+        parts = [self.network(self.data.scaled(chunk)) for chunk in torch.split(x, self.evaluation_rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _metric(self, outputs: Tensor) -> float:

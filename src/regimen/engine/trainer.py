@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
-from regimen.data import Table
+from regimen.data import Data
 from regimen.engine.native import train_native, why_not
 from regimen.engine.reference import train_one
 from regimen.engine.workers import WorkerPool, one_thread
@@ -66,7 +66,7 @@ class Trainer:
         OptionError: There is no such engine, or `processes` is below 1.
     """
 
-    def __init__(self, tables: Collection[Table], *, engine: str = "auto", processes: int | None = None) -> None:
+    def __init__(self, tables: Collection[Data], *, engine: str = "auto", processes: int | None = None) -> None:
         self.choice = choose_engine(engine)
         self.engine = engine
         if processes is not None and processes < 1:

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from regimen.data import Table
+from regimen.data import Data
 from regimen.engine.reference import train_one
 from regimen.errors import EngineError
 from regimen.records import RunResult
@@ -35,7 +35,7 @@ def one_thread() -> Iterator[None]:
 
 
 # Tables of this worker process, by digest: sent once to each worker instead of with every run.
-_tables: dict[str, Table] = {}
+_tables: dict[str, Data] = {}
 
 
 def _start(tables: Path) -> None:
@@ -92,7 +92,7 @@ class WorkerPool:
         processes: How many, >= 1.
     """
 
-    def __init__(self, tables: Collection[Table], processes: int) -> None:
+    def __init__(self, tables: Collection[Data], processes: int) -> None:
         # By file, not as an argument: a pipe takes 64 KiB, and for more the parent would wait until each worker in turn
         # has imported torch.
         handle, path = tempfile.mkstemp(prefix="regimen-", suffix=".tables")

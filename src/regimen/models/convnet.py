@@ -139,7 +139,7 @@ class ConvNet:
         """
         shape = shape_of(inputs)
         if len(shape) == 1:
-            raise OptionError(f"model: {self.name} needs images, got {shape[0]} columns; take --model mlp")
+            raise OptionError(f"model: {self.name} needs images, got the columns of a table; take --model mlp")
         places = {"convolution": len(self.convolutions), "hidden layer": len(self.hidden)}
         rates = rates_for(dropout, {what: count for what, count in places.items() if count}, self.name)
         described: list[Layer] = [DropoutLayer(input_dropout, 0)] if input_dropout else []

@@ -142,9 +142,8 @@ class Recipe:
         # One operation and a list of one mean the same.
         operations = (self.augmentation,) if isinstance(self.augmentation, Augmentation) else self.augmentation
         if not isinstance(operations, tuple) or not all(isinstance(part, Augmentation) for part in operations):
-            raise RecipeError(
-                f"augmentation: expected a tuple such as (regimen.techniques.Rotation(degrees=15),), got {operations!r}"
-            )
+            example = "(regimen.techniques.Rotation(degrees=15.0),)"
+            raise RecipeError(f"augmentation: expected something like {example}, got {operations!r}")
         object.__setattr__(self, "augmentation", operations)
 
     @property

@@ -137,9 +137,12 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 def recipe_to_toml(recipe: Recipe) -> str:
     """Return the recipe as TOML, scalars first; `recipe_from_toml` gives an equal recipe back."""
     plain = recipe_to_dict(recipe)
-    tables = {key: value for key, value in plain.items() if isinstance(value, dict) or key == "augmentation"}
+    operations = plain.pop("augmentation", ())
+    tables = {key: value for key, value in plain.items() if isinstance(value, dict)}
     scalars = {key: value for key, value in plain.items() if key not in tables}
-    return tomli_w.dumps(scalars | tables)
+    # One table each, which tomli_w would write on one line if it is short enough.
+    each = "".join(f"\n[[augmentation]]\n{tomli_w.dumps(operation)}" for operation in operations)
+    return tomli_w.dumps(scalars | tables) + each
 
 
 def recipe_from_toml(text: str, *, source: str = "recipe") -> Recipe:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from regimen.data import Split, Table, find_metric
+from regimen.data import Data, Images, Split, find_metric
 from regimen.errors import RecipeError
 from regimen.models import Inputs, Layer, Model, build
 from regimen.run.recipe import Recipe
@@ -45,7 +45,7 @@ class Run:
 
     recipe: Recipe
     model: Model
-    data: Table
+    data: Data
     split: Split
     key: int
     metric: str
@@ -53,7 +53,7 @@ class Run:
     def __post_init__(self) -> None:
         check_key(self.key, "key")
         self._check_images()
-        self.layers(getattr(self.data, "shape", 1), 1)
+        self.layers(self.data.shape if isinstance(self.data, Images) else 1, 1)
         find_metric(self.metric, self.data.task)
         if self.data.task == "regression":
             for name, off in (("label_smoothing", 0.0), ("class_weights", "none")):
@@ -62,12 +62,11 @@ class Run:
 
     def _check_images(self) -> None:
         recipe, data = self.recipe, self.data
-        shape = getattr(data, "shape", None)
-        if shape is not None:
-            after = output_shape(recipe.augmentation, shape)
-            if after != shape:
+        if isinstance(data, Images):
+            after = output_shape(recipe.augmentation, data.shape)
+            if after != data.shape:
                 raise RecipeError(
-                    f"augmentation: expected images as large as before, {_size(shape)}, as those of the test are "
+                    f"augmentation: expected images as large as before, {_size(data.shape)}, as those of the test are "
                     f"not transformed; got {_size(after)}; end with a Resize or crop of that size"
                 )
             return
