@@ -17,6 +17,7 @@ void Network::backward(long rows, Updater& updater) {
   const long columns = padded(rows);
   float* gradient = layers_.back().value.data();  // of the last layer's outputs
   for (size_t i = layers_.size(); i-- > 0;) {
+    go_on();
     Layer& layer = layers_[i];
     const RegimenBlock& block = layer.block;
     const Plane z{gradient, leading_, block.outputs, columns};
@@ -76,6 +77,7 @@ void Network::update_weights(Layer& layer, const float* gradient, const float* i
   const bool clips = update_.clip_norm > 0.0;
   const long blocks = (outputs + kBlockRows - 1) / kBlockRows;
   for (long i = 0, row = 0; i < blocks; ++i) {
+    go_on();
     // Evenly, as the tiles of the product are.
     const long count = outputs / blocks + (i < outputs % blocks);
     const long offset = layer.weight + row * layer.leading;

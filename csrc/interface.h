@@ -98,6 +98,7 @@ typedef struct {
   int64_t keep_parameters;
   /* results */
   int64_t status, epochs_run, returned_epoch;
+  int64_t steps_run; /* written after every step */
   double seconds;
 } RegimenRun;
 
@@ -112,7 +113,7 @@ REGIMEN_API void* regimen_open(int64_t threads);
 REGIMEN_API void regimen_submit(void* pool, RegimenRun* run);
 /* Tag of a run that ended, -1 if none did within the time. */
 REGIMEN_API int64_t regimen_wait(void* pool, int64_t milliseconds);
-/* Runs under way end as cancelled after their current step; none that waits is begun. */
+/* Runs under way end as cancelled, after the layer they are in; none that waits is begun. */
 REGIMEN_API void regimen_cancel(void* pool);
 /* Waits for the threads. */
 REGIMEN_API void regimen_close(void* pool);

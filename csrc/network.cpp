@@ -10,8 +10,8 @@
 
 namespace regimen {
 
-Network::Network(const RegimenRun& run, long rows)
-    : update_(run.update), inputs_(run.block[0].inputs), leading_(regimen::leading(rows)) {
+Network::Network(const RegimenRun& run, long rows, const std::atomic<bool>& cancelled)
+    : cancelled_(cancelled), update_(run.update), inputs_(run.block[0].inputs), leading_(regimen::leading(rows)) {
   long widest = inputs_;
   const bool clips = update_.clip_norm > 0.0;
   long most_leading = 0;
@@ -111,6 +111,7 @@ Plane Network::forward(const float* parameters, const Pass& pass) {
   const long columns = padded(pass.rows);
   Plane x = input(pass.rows);
   for (Layer& layer : layers_) {
+    go_on();
     const RegimenBlock& block = layer.block;
     Plane z{layer.value.data(), leading_, block.outputs, columns};
     multiply(block.outputs, columns, block.inputs, {parameters + layer.weight, layer.leading}, {x.data, leading_},
@@ -136,6 +137,7 @@ Plane Network::evaluate(const float* parameters, const float* inputs, long rows)
   const long columns = padded(rows);
   Plane x{const_cast<float*>(inputs), kEvaluationRows, inputs_, columns};
   for (size_t i = 0; i < layers_.size(); ++i) {
+    go_on();
     Layer& layer = layers_[i];
     const RegimenBlock& block = layer.block;
     Plane z{evaluation_[i % 2].data(), kEvaluationRows, block.outputs, columns};

@@ -1,6 +1,7 @@
 // A network's parameters and the buffers of one training: forward, backward, evaluation.
 #pragma once
 
+#include <atomic>
 #include <utility>
 #include <vector>
 
@@ -20,10 +21,13 @@ struct Pass {
   float norm_share;  // of the batch in the running statistics
 };
 
+// Thrown where a run is told to end: a step of a large network, or an evaluation of many rows, may take seconds.
+struct Cancelled {};
+
 class Network {
  public:
-  // `rows`: most rows of a batch.
-  Network(const RegimenRun& run, long rows);
+  // `rows`: most rows of a batch. All passes end with `Cancelled`, within a layer, once `cancelled` is true.
+  Network(const RegimenRun& run, long rows, const std::atomic<bool>& cancelled);
 
   // Where a batch is put before `forward`: [features][rows], and its transpose.
   Plane input(long rows) { return {input_.data(), leading_, inputs_, padded(rows)}; }
@@ -59,6 +63,9 @@ class Network {
     Floats inverse_sd, running_mean, running_variance;
   };
 
+  void go_on() const {
+    if (cancelled_.load(std::memory_order_relaxed)) throw Cancelled();
+  }
   void normalize(Layer& layer, Plane z, const float* parameters, const Pass& pass);
   void backward_norm(Layer& layer, Plane gradient, long rows, Updater& updater);
   void update_weights(Layer& layer, const float* gradient, const float* inputs, long inputs_leading, long rows, Updater& updater);
@@ -66,6 +73,7 @@ class Network {
   void update_stretch(long offset, float* gradient, long count, bool is_weight, Updater& updater);
   void update_clipped(Updater& updater);
 
+  const std::atomic<bool>& cancelled_;
   const RegimenUpdate& update_;
   long inputs_, leading_, size_ = 0;
   std::vector<Layer> layers_;

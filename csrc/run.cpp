@@ -13,11 +13,11 @@ namespace {
 
 class Training {
  public:
-  explicit Training(RegimenRun& run)
+  Training(RegimenRun& run, const std::atomic<bool>& cancelled)
       : run_(run),
         slices_(slices_of(run)),
         most_rows_(most_rows(slices_)),
-        network_(run, most_rows_),
+        network_(run, most_rows_, cancelled),
         batches_(run, network_, most_rows_),
         evaluation_(run, network_),
         updater_(run.update),
@@ -29,10 +29,10 @@ class Training {
   }
 
   // The status that the run ends with.
-  int64_t result(const std::atomic<bool>& cancelled) {
+  int64_t result() {
     double best = std::numeric_limits<double>::infinity();
     for (long epoch = 0; epoch < run_.epochs; ++epoch) {
-      if (!train_epoch(epoch, cancelled)) return REGIMEN_CANCELLED;
+      train_epoch(epoch);
       run_.epochs_run = epoch + 1;
       const float* parameters = averaging_ ? average_.data() : network_.parameters();
       if (run_.shares) evaluation_.reestimate(parameters, batches_, slices_);
@@ -61,11 +61,10 @@ class Training {
     return most;
   }
 
-  bool train_epoch(long epoch, const std::atomic<bool>& cancelled) {
+  void train_epoch(long epoch) {
     batches_.shuffle(epoch);
     long step = epoch * static_cast<long>(slices_.size());
     for (const Slice& slice : slices_) {
-      if (cancelled.load(std::memory_order_relaxed)) return false;
       const Targets targets = batches_.load(slice, step);
       const Plane outputs =
           network_.forward(network_.parameters(), {slice.rows, run_.key, static_cast<uint32_t>(step), true, kNormMomentum});
@@ -73,9 +72,8 @@ class Training {
       updater_.begin(step, run_.rates[step]);
       network_.backward(slice.rows, updater_);
       if (run_.shares && run_.shares[step] >= 0.0) average(static_cast<float>(run_.shares[step]));
-      ++step;
+      run_.steps_run = ++step;
     }
-    return true;
   }
 
   // As torch.lerp(mean, live, share); the first parameters are the mean themselves.
@@ -113,9 +111,11 @@ class Training {
 void train(RegimenRun& run, const std::atomic<bool>& cancelled) {
   const FlushSubnormals flushed;
   const auto started = std::chrono::steady_clock::now();
-  run.epochs_run = run.returned_epoch = 0;
+  run.epochs_run = run.returned_epoch = run.steps_run = 0;
   try {
-    run.status = Training(run).result(cancelled);
+    run.status = Training(run, cancelled).result();
+  } catch (const Cancelled&) {
+    run.status = REGIMEN_CANCELLED;
   } catch (const std::bad_alloc&) {
     run.status = REGIMEN_NO_MEMORY;
   }

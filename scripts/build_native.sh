@@ -6,4 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${BUILD:-build/native}
 cmake -S csrc -B "$build" -DCMAKE_BUILD_TYPE=Release "$@" >/dev/null
 cmake --build "$build" --parallel
-cp "$build"/regimen_*.so src/regimen/kernels/
+# By renaming: a process that has a library open keeps the old one, and none ever sees half a file.
+for library in "$build"/regimen_*.so; do
+  cp "$library" "$library.new"
+  mv -f "$library.new" src/regimen/kernels/"${library##*/}"
+done

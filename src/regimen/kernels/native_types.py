@@ -144,6 +144,7 @@ class Run(ctypes.Structure):
         ("status", c_int64),
         ("epochs_run", c_int64),
         ("returned_epoch", c_int64),
+        ("steps_run", c_int64),
         ("seconds", c_double),
     )
 
