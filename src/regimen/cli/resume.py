@@ -11,7 +11,7 @@ import msgspec
 from regimen.cli.folders import RUNS, folder_name
 from regimen.cli.request import StudyRequest
 from regimen.cli.study import read_command_line
-from regimen.data import Table, load
+from regimen.data import Data, load
 from regimen.engine import choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.models import parse_model
@@ -29,7 +29,7 @@ class Found:
 
     path: Path
     request: StudyRequest
-    table: Table
+    table: Data
 
 
 def find(request: StudyRequest) -> Found:
@@ -103,7 +103,7 @@ def _other_data(path: Path, plan: Plan, request: StudyRequest, asked: StudyReque
     )
 
 
-def refuse_contradictions(plan: Plan, request: StudyRequest, asked: StudyRequest | None, table: Table) -> None:
+def refuse_contradictions(plan: Plan, request: StudyRequest, asked: StudyRequest | None, table: Data) -> None:
     """Refuse options that would have made another plan; those not given follow the plan.
 
     Args:
@@ -163,7 +163,7 @@ def _other_baseline(plan: Plan, request: StudyRequest, asked: StudyRequest | Non
         yield f"another --baseline ({_recipe_difference(recipe_to_dict(recipe), recipe_to_dict(given))})"
 
 
-def _other_techniques(plan: Plan, request: StudyRequest, table: Table) -> Iterator[str]:
+def _other_techniques(plan: Plan, request: StudyRequest, table: Data) -> Iterator[str]:
     if request.techniques is None:
         return
     model = parse_model(plan.model)

@@ -14,7 +14,7 @@ from regimen.cli.request import DataRequest, StudyRequest, TrainRequest
 from regimen.cli.resume import Found, find
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
-from regimen.data import Table, load
+from regimen.data import Data, load
 from regimen.engine import Trainer
 from regimen.errors import EngineError, InputError
 from regimen.records import Results
@@ -82,7 +82,7 @@ def study_options(request: StudyRequest) -> StudyOptions:
     return StudyOptions(baseline=baseline, **given)
 
 
-def require_plan(table: Table, options: StudyOptions) -> None:
+def require_plan(table: Data, options: StudyOptions) -> None:
     """Refuse options that do not fit the data before anything is written, by planning once for nothing.
 
     A budget in seconds alone can not be tried without training.

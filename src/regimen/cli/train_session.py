@@ -11,7 +11,7 @@ from regimen.cli.progress import Meter
 from regimen.cli.request import TrainRequest
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
-from regimen.data import Metric, Table, default_metric, find_metric, load
+from regimen.data import Data, Metric, default_metric, find_metric, load
 from regimen.engine import Trainer, choose_engine, one_thread, train_one
 from regimen.errors import EngineError, RegimenError
 from regimen.models import parse_model
@@ -61,7 +61,7 @@ def train_recipe(request: TrainRequest) -> None:
     _show(runs, results, metric, value, folder.path)
 
 
-def _runs(table: Table, recipe: Recipe, metric: Metric, request: TrainRequest) -> list[Run]:
+def _runs(table: Data, recipe: Recipe, metric: Metric, request: TrainRequest) -> list[Run]:
     split = Layout.of(table).final_split()
     model = parse_model(request.model or "mlp")
     keys = [final_key(request.seed or 0, network) for network in range(request.networks or 1)]

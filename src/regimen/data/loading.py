@@ -1,4 +1,4 @@
-"""From what the user names to a table: columns described, rows chosen, every decision noted in words."""
+"""From what the user names to a table or images: columns described, rows chosen, every decision noted in words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from regimen.data.assembly import described, features_of, stacked
 from regimen.data.binary_files import frame_of
+from regimen.data.image_loading import load_images, names_images
+from regimen.data.images import Data
 from regimen.data.naming import counted, hint, listed, require_columns
 from regimen.data.part_notes import notes_on_parts, require_rows
 from regimen.data.preparation import Preparation
@@ -27,12 +29,13 @@ def load(
     ignore: Iterable[str] = (),
     test: str | None = None,
     validation: str | None = None,
-) -> Table:
-    """Read a table, decide what its columns are, and say so in its notes.
+) -> Data:
+    """Read a table or images, decide what the columns or parts are, and say so in the notes.
 
     Args:
-        source: `digits`, `iris`, `wine`, `breast_cancer`, `diabetes`, or the path of a .csv, .tsv, .parquet or .npz
-            file.
+        source: A bundled table (`digits`, `iris`, `wine`, `breast_cancer`, `diabetes`); the path of a .csv, .tsv,
+            .parquet or .npz file; images by name (`mnist`, `fashion-mnist`, `cifar10`), a folder with a folder of
+            images for each class, or the path of an IDX file.
         target: Name of the target column; needed for files, except .npz files with X and y.
         task: `classification` or `regression`; inferred from the target if None.
         ignore: Names of columns to leave out.
@@ -40,14 +43,17 @@ def load(
         validation: Path of a file whose rows validate every run; None draws them anew for each.
 
     Raises:
-        DataError: The table can not be studied as it is.
-        OptionError: There is no such task.
+        DataError: The table or the images can not be studied as they are.
+        OptionError: There is no such task, or an option is for tables and the source is images.
 
     Example:
         >>> table = load("iris")
         >>> table.n, table.task, table.classes
         (150, 'classification', ('setosa', 'versicolor', 'virginica'))
     """
+    if names_images(source):
+        _refuse_table_options(source, target=target, task=task, ignore=ignore)
+        return load_images(source, test=test, validation=validation)
     further = {"test": test, "validation": validation}
     return _table(
         read(source),
@@ -106,6 +112,13 @@ def read_features(source: str, preparation: Preparation) -> Features:
         return features
     note = f"the model does not use {counted(len(extra), 'column')} of {found.where}: {listed(extra)}"
     return replace(features, notes=(*features.notes, note))
+
+
+def _refuse_table_options(source: str, *, target: str | None, task: Task | None, ignore: Iterable[str]) -> None:
+    given = {"target": target, "task": None if task == "classification" else task, "ignore": ", ".join(ignore)}
+    for name, value in given.items():
+        if value:
+            raise OptionError(f"{name}: {source} is images, which have classes and no columns; leave out {value!r}")
 
 
 def _table(

@@ -10,13 +10,14 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from regimen.data import Features, Preparation, prepare
+from regimen.data import Features, ImageFeatures, ImagePreparation, Preparation, prepare
+from regimen.data.tables import Rows
 from regimen.errors import DataError, InputError, OptionError, StoreError
-from regimen.models import MLP, build, parse_model
+from regimen.models import Model, build, parse_model
 from regimen.records import Task
 from regimen.run.recipe import Recipe
 from regimen.run.recipe_file import recipe_from_toml, recipe_to_toml
-from regimen.run.run import Run
+from regimen.run.run import Run, layers_of
 from regimen.run.saved_files import AGAIN, Description, State, read_files, write_files
 from regimen.streams import check_key
 
@@ -33,7 +34,7 @@ class SavedModel:
     Attributes:
         model: The network, as a description.
         recipe: What it was trained with.
-        preparation: From a table to inputs, and from outputs to labels or amounts.
+        preparation: From a table or images to inputs, and from outputs to labels or amounts.
         keys: Run key of each network.
         states: Parameters and buffers of each network, by `state_dict` name.
 
@@ -51,9 +52,9 @@ class SavedModel:
         (150, 3)
     """
 
-    model: MLP
+    model: Model
     recipe: Recipe
-    preparation: Preparation
+    preparation: Preparation | ImagePreparation
     keys: tuple[int, ...]
     states: tuple[State, ...]
 
@@ -114,33 +115,29 @@ class SavedModel:
         return networks
 
     def _described(self, index: int) -> nn.Sequential:
-        layers = self.model.layers(
-            len(self.preparation.feature_names),
-            self.preparation.outputs,
-            dropout=self.recipe.rates,
-            input_dropout=self.recipe.input_dropout,
-            normalization=self.recipe.normalization,
-        )
+        layers = layers_of(self.model, self.recipe, self.preparation.inputs, self.preparation.outputs)
         # Without memory: initial weights would only be thrown away, and be drawn from the caller's generator.
         with torch.device("meta"):
             return build(layers, key=self.keys[index])
 
-    def predict_outputs(self, features: Features) -> Outputs:
+    def predict_outputs(self, features: Features | ImageFeatures) -> Outputs:
         """Return what metrics take, float64 `[rows, outputs]`: logits, or amounts in the target's unit.
 
         Several networks are averaged: amounts as they are; for classes the probabilities, returned as logarithms.
 
         Args:
-            features: A table, or rows read by `regimen.data.read_features`.
+            features: A table, images, or rows read by `regimen.data.read_features`.
 
         Raises:
-            DataError: The columns are not those trained on, or values are so large that the outputs overflow.
+            DataError: The columns or the size are not those trained on, images are given where a table was trained on
+                or the other way round, or values are so large that the outputs overflow.
         """
         networks = self.networks()
         outputs = np.empty((features.n, self.preparation.outputs))
-        for start in range(0, features.n, CHUNK):
-            rows = np.arange(start, min(start + CHUNK, features.n))
-            inputs = torch.from_numpy(self.preparation.apply(features, rows))
+        chunk = max(1, CHUNK // self._weight_of_a_row())
+        for start in range(0, features.n, chunk):
+            rows = np.arange(start, min(start + chunk, features.n))
+            inputs = self._inputs(features, rows)
             with torch.no_grad():
                 outputs[rows] = self._mean([network(inputs).numpy() for network in networks])
         overflown = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
@@ -151,6 +148,20 @@ class SavedModel:
             )
         return outputs
 
+    def _inputs(self, features: Features | ImageFeatures, rows: Rows) -> torch.Tensor:
+        if isinstance(self.preparation, ImagePreparation):
+            if not isinstance(features, ImageFeatures):
+                raise DataError(f"{features.name}: expected images, which the model was trained on, got a table")
+            inputs = torch.from_numpy(self.preparation.apply(features, rows))
+            return inputs.contiguous(memory_format=torch.channels_last)
+        if isinstance(features, ImageFeatures):
+            raise DataError(f"{features.name}: expected a table, which the model was trained on, got images")
+        return torch.from_numpy(self.preparation.apply(features, rows))
+
+    def _weight_of_a_row(self) -> int:
+        """Return how many rows of a table an image counts for: a hidden layer of a convolution is as large as it is."""
+        return 32 if isinstance(self.preparation, ImagePreparation) else 1
+
     def _mean(self, outputs: Sequence[npt.NDArray[np.float32]]) -> Outputs:
         if len(outputs) == 1:
             return self.preparation.predictions(outputs[0])
@@ -159,14 +170,14 @@ class SavedModel:
             return np.asarray(each.mean(axis=0), dtype=np.float64)
         return np.asarray(np.logaddexp.reduce(_log_softmax(each), axis=0) - np.log(len(each)), dtype=np.float64)
 
-    def predict(self, features: Features) -> npt.NDArray[Any]:
+    def predict(self, features: Features | ImageFeatures) -> npt.NDArray[Any]:
         """Return for each row its label, as text as in the data trained on, or its amount in the target's unit."""
         outputs = self.predict_outputs(features)
         return (
             outputs[:, 0] if self.task == "regression" else np.array(self.classes, dtype=object)[outputs.argmax(axis=1)]
         )
 
-    def probabilities(self, features: Features) -> Outputs:
+    def probabilities(self, features: Features | ImageFeatures) -> Outputs:
         """Return the probability of each class, float64 `[rows, classes]`, in the order of `classes`.
 
         Raises:

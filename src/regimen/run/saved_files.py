@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from regimen import __version__
-from regimen.data import Preparation
+from regimen.data import ImagePreparation, Preparation
 from regimen.errors import StoreError
 
 SCHEMA = 1
@@ -31,13 +31,14 @@ class Description:
         model: Name of the network, as `regimen.models.parse_model` reads it.
         recipe: The recipe as TOML.
         keys: Run key of each network.
-        preparation: Columns, levels, imputations, scales, task, target and classes.
+        preparation: Columns, levels, imputations, scales, task, target and classes; or size, scales and classes of
+            images.
     """
 
     model: str
     recipe: str
     keys: tuple[int, ...]
-    preparation: Preparation
+    preparation: Preparation | ImagePreparation
 
 
 def write_files(folder: Path, description: Description, states: Sequence[State]) -> None:
@@ -77,12 +78,34 @@ def read_files(folder: Path) -> tuple[Description, tuple[State, ...]]:
         weights = _read(folder / WEIGHTS)
         if content.pop("sha256", None) != _seal(content, weights):
             raise StoreError(f"{path} and {WEIGHTS} are not of one save, or one of them is damaged; {AGAIN}")
-        description = msgspec.convert(content, type=Description)
+        description = _description(content)
         return description, _parted(safetensors.numpy.load(weights), len(description.keys))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StoreError(f"{path} is damaged, or describes no saved model: {error}; {AGAIN}") from error
     except safetensors.SafetensorError as error:
         raise StoreError(f"{folder / WEIGHTS} is damaged: {error}; {AGAIN}") from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fields:
+    """The content as it is stored, before it is known what the preparation is of."""
+
+    model: str
+    recipe: str
+    keys: tuple[int, ...]
+    preparation: dict[str, Any]
+
+
+def _description(content: Mapping[str, Any]) -> Description:
+    fields = msgspec.convert(content, type=_Fields)
+    # That of a table, the older of the two, has no kind.
+    kind = ImagePreparation if fields.preparation.get("kind") == "images" else Preparation
+    return Description(
+        model=fields.model,
+        recipe=fields.recipe,
+        keys=fields.keys,
+        preparation=msgspec.convert(fields.preparation, type=kind),
+    )
 
 
 def _seal(content: Mapping[str, Any], weights: bytes) -> str:
