@@ -53,6 +53,14 @@ def test_half_turns_keep_pictures_that_are_not_square(operation: Augmentation) -
     torch.testing.assert_close(run(x, operation), x.flip((2, 3)), rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("quarters", [1, 3])
+def test_a_quarter_turn_of_a_wide_picture_turns_its_middle_in_pixels_and_fills_the_sides(quarters: int) -> None:
+    x = torch.randn(2, 1, 6, 10, generator=torch.Generator().manual_seed(2))
+    found = run(x, Rotation(degrees=(90.0 * quarters, 90.0 * quarters)), fill=4.0)
+    torch.testing.assert_close(found[..., 2:8], torch.rot90(x[..., 2:8], quarters, (2, 3)), rtol=0, atol=1e-4)
+    assert (found[..., [0, 1, 8, 9]] == 4.0).all()
+
+
 def test_affine_angles_turn_clockwise() -> None:
     x = pictures(2)
     found = run(x, Affine(degrees=(90.0, 90.0)))
