@@ -10,11 +10,13 @@ import pytest
 from regimen.data import Table, from_arrays, load
 from regimen.engine import Trainer
 from regimen.errors import EngineError, OptionError, StoreError
+from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.models import MLP
 from regimen.records import Results, RunResult
 from regimen.run import Recipe, Run, recipe_from_toml
 from regimen.study import Study, StudyOptions
 from regimen.study.layout import Layout
+from regimen.study.ledger import Watch
 
 SMALL = StudyOptions(
     model=MLP(hidden=(4,)), baseline=Recipe(epochs=2, lr=0.02), techniques="dropout,mixup", pairs=2, processes=1
@@ -138,6 +140,41 @@ def test_other_data_are_refused_on_resume(iris: Table, tmp_path: Path) -> None:
     Study(data=iris, options=SMALL).run(tmp_path)
     with pytest.raises(StoreError, match="other content"):
         Study(data=load("wine"), options=SMALL).run(tmp_path, resume=True)
+
+
+class Engines(Watch):
+    """Notes which engine trained each run."""
+
+    def __init__(self) -> None:
+        self.seen: set[str] = set()
+
+    def finished(self, result: RunResult, *, stored: bool, arm: str) -> None:
+        if not stored:
+            self.seen.add(result.engine)
+
+
+def test_a_study_goes_on_with_the_engine_that_it_was_begun_with(iris: Table, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Study(data=iris, options=replace(SMALL, engine="reference"), trainer=Counting(iris, stop_after=3)).run(tmp_path)
+    engines = Engines()
+    # Whatever this machine would take by itself.
+    Study(data=iris, options=SMALL, watch=engines).run(tmp_path, resume=True)
+    assert engines.seen == {"reference"}
+
+
+def test_a_native_study_is_not_resumed_without_the_native_engine(
+    iris: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if find_kernels() is None:
+        pytest.skip(why_no_kernels())
+    stopped = Counting(iris, stop_after=3)
+    with pytest.raises(KeyboardInterrupt):
+        Study(data=iris, options=SMALL, trainer=stopped).run(tmp_path)
+    with monkeypatch.context() as without:
+        without.setenv("REGIMEN_ISA", "none")
+        with pytest.raises(StoreError, match="engine native, which is not here: REGIMEN_ISA=none; go on with it where"):
+            Study(data=iris, options=SMALL).run(tmp_path, resume=True)
+    assert Study(data=iris, options=SMALL).run(tmp_path, resume=True).results.design.pairs == 2
 
 
 def test_a_used_folder_is_refused_without_resume_and_an_empty_one_with_it(iris: Table, tmp_path: Path) -> None:

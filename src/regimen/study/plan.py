@@ -51,7 +51,8 @@ class Plan:
         smallest_effect: In units of the metric; None is the default rule.
         fresh: Whether the confirmation has `rows` of its own, or only `seeds`.
         seed: Of all keys and splits.
-        engine: Which engine trains.
+        engine: Which engine trains; a resumed study must have the same.
+        asked_engine: What the user asked for; `auto` sends single runs elsewhere where another engine is better.
         budget: As the user wrote it, empty for none.
         notes: Decisions, in words: arms left out and why.
         command: Command line to repeat the study, where there is one.
@@ -74,6 +75,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     command: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
+    asked_engine: str = "auto"
 
     @property
     def recipe(self) -> Recipe:

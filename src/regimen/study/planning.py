@@ -77,6 +77,7 @@ def make_plan(
         notes=tuple(notes),
         command=command,
         reasons=choice.reasons,
+        asked_engine=options.engine,
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from regimen.data import Table
-from regimen.engine import Trainer
+from regimen.engine import Trainer, choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.store import Store
 from regimen.study.findings import Findings
@@ -48,7 +48,8 @@ class Study:
             command: Command line, for the record.
 
         Raises:
-            StoreError: The folder holds a study (without `resume`), none (with it), or one of other data.
+            StoreError: The folder holds a study (without `resume`), none (with it), one of other data, or one whose
+                engine is not here.
             OptionError: The options do not fit the data.
             EngineError: The baseline diverged, or a worker process died.
         """
@@ -57,10 +58,11 @@ class Study:
         store = self._open(directory) if resume else None
         own = None
         try:
+            plan = self._stored_plan(store)
             trainer = self.trainer
             if trainer is None:
-                trainer = own = Trainer([self.data], engine=self.options.engine, processes=self.options.processes)
-            plan = self._stored_plan(store)
+                engine = self.options.engine if plan is None else _planned_engine(plan)
+                trainer = own = Trainer([self.data], engine=engine, processes=self.options.processes)
             if plan is None:
                 processes = own.processes if own else 1
                 plan = make_plan(layout, self.options, trainer, processes=processes, started=started, command=command)
@@ -94,3 +96,20 @@ class Study:
                 "start a new one, without --resume"
             )
         return plan
+
+
+def _planned_engine(plan: Plan) -> str:
+    """Return what to ask a trainer for, so that a study goes on with the engine that it was begun with.
+
+    Engines agree up to rounding only, and the trajectories of two runs part from there: one pair must not compare an
+    arm of one engine with the baseline of another.
+    """
+    if plan.engine == "reference":
+        return "reference"
+    found = choose_engine("auto")
+    if found.name != plan.engine:
+        raise StoreError(
+            f"the stored study was begun with the engine {plan.engine}, which is not here: "
+            f"{found.reasons[plan.engine]}; go on with it where that engine is, or start a new study, without --resume"
+        )
+    return plan.asked_engine
