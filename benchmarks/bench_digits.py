@@ -1,8 +1,9 @@
 """How long a step of the digits job takes for 1 to 128 runs: plain PyTorch and its faster forms, sklearn, JAX, regimen.
 
-Job: 64-100-100-100-100-10, ReLU, dropout after each, batch 32, Adam, 1,078 training rows, and after each epoch the loss
-on the training and 360 validation rows, and the accuracy on these, in eval mode. Every run has its own drop probability,
-learning rate and weight decay (scikit-learn: no dropout). About 8 minutes on two cores; 1 minute with --quick.
+Job: 64-100-100-100-100-10, ReLU, dropout after each, batch 32, Adam, 1,078 training rows, and after each epoch the
+loss on the training and 360 validation rows, and the accuracy on these, in eval mode. Every run has its own drop
+probability, learning rate and weight decay (scikit-learn: no dropout). About 8 minutes on two cores; 1 minute with
+--quick.
 
     python benchmarks/bench_digits.py
     python benchmarks/bench_digits.py --quick --contestants native,lean
@@ -20,18 +21,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from threadpoolctl import threadpool_limits
-
 import rivals
+import torch
 from measure import Record, arguments, chosen, interleaved, numbers, ratio, seconds_of, sgemm_rate, summary
+from rivals import Job, Outcome, Setting, sweep
+from threadpoolctl import threadpool_limits
+from two_processes import Workers
+
 from regimen.data import Split, Table, hold_out, load, pair_split, prepare
 from regimen.engine import Trainer
 from regimen.kernels.native import find_kernels, load_kernels, why_no_kernels
 from regimen.models import MLP
 from regimen.run import Recipe, Run
-from rivals import Job, Outcome, Setting, sweep
-from two_processes import Workers
 
 CONTESTANTS = (
     "plain", "lean", "two_processes", "stacked", "sklearn", "jax", "reference", "native", "native_avx2",

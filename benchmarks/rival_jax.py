@@ -6,7 +6,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-
 from rivals import BETA_1, BETA_2, EPSILON, Job, Outcome, Setting
 
 # Runs in one vmap: 8 took half the time a run that 32 did, whose weights and moments overflow the cache.

@@ -1,5 +1,6 @@
 """How others train the same networks on a CPU, each written as its best users would: loops in PyTorch, scikit-learn."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -60,7 +61,7 @@ class Job:
     def layers(self) -> tuple[tuple[int, int], ...]:
         """Inputs and outputs of each linear layer."""
         widths = (self.x.shape[1], *self.hidden, self.classes)
-        return tuple(zip(widths[:-1], widths[1:], strict=True))
+        return tuple(itertools.pairwise(widths))
 
     @property
     def steps(self) -> int:

@@ -8,9 +8,8 @@ from types import TracebackType
 from typing import Self
 
 import torch
-from threadpoolctl import threadpool_limits
-
 from rivals import Contestant, Job, Outcome, Setting
+from threadpoolctl import threadpool_limits
 
 
 def one_thread(isa: str | None = None) -> None:
