@@ -14,7 +14,7 @@ from regimen.cli.wording import printable, usage_message
 from regimen.errors import RegimenError, nearest
 
 # In the order of `regimen --help`; each lives in the module of its name, imported when it is asked for.
-COMMANDS = ("study", "train", "predict", "report", "summary", "info")
+COMMANDS = ("study", "train", "predict", "reproduce", "report", "summary", "info")
 WRONG_INPUT, INTERRUPTED = 2, 130
 # The backspace keeps click from joining the lines.
 EXAMPLES = """\b

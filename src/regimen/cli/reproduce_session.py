@@ -4,13 +4,14 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from regimen.cli.experiment_meter import ExperimentMeter
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.errors import OptionError, RegimenError
@@ -18,6 +19,9 @@ from regimen.experiments.catalogue import Entry, find_entries
 from regimen.experiments.context import Context, Outcome, Size
 from regimen.experiments.wording import MISSING, VARIANTS, measured_text, posted_text
 from regimen.report.quantities import clean, duration, plural
+
+if TYPE_CHECKING:
+    from regimen.cli.experiment_meter import ExperimentMeter
 
 FAILED, INTERRUPTED = 1, 130
 DEFAULT_FOLDER = "runs/reproduce"
@@ -61,6 +65,9 @@ def conduct(request: ReproduceRequest) -> None:
     if request.list_only:
         console.print(_list(entries))
         return
+    # Here, not above: the list and refusals are to come without torch and matplotlib, which take seconds.
+    from regimen.cli.experiment_meter import ExperimentMeter
+
     out = _folder(request.out or DEFAULT_FOLDER)
     expected = sum(entry.expected_seconds(request.size) for entry in entries)
     click.echo(
@@ -83,14 +90,14 @@ def conduct(request: ReproduceRequest) -> None:
             click.echo(printable(f"regimen: {entry.name}: {error}"), err=True)
         else:
             _show(console, entry, outcome)
-    click.echo(printable(f"pictures and numbers: {out / 'index.html'}"))
+    if len(failed) < len(entries):
+        click.echo(printable(f"pictures and numbers: {out / 'index.html'}"))
     if failed:
         click.echo(printable(f"regimen: not done; again with: {request.command_line(failed)}"), err=True)
         raise click.exceptions.Exit(FAILED)
 
 
-def _outcome(entry: Entry, request: ReproduceRequest, out: Path, meter: ExperimentMeter) -> Outcome:
-    # Here, not above: `--list` and refusals are to come without matplotlib.
+def _outcome(entry: Entry, request: ReproduceRequest, out: Path, meter: "ExperimentMeter") -> Outcome:
     from regimen.experiments.writing import write_outcome, write_overview
 
     folder = out / entry.name
@@ -129,22 +136,27 @@ def _rounded(seconds: float) -> str:
 
 
 def _show(console: Console, entry: Entry, outcome: Outcome) -> None:
-    """Print the figures of an entry, and what they mean."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), title_justify="left", title_style="bold")
-    table.title = Text(f"\n{entry.part}  {entry.name}: {entry.title}")
-    table.add_column("", style="dim", no_wrap=True)
-    table.add_column("quantity", overflow="fold", min_width=20)
+    """Print the figures of an entry, readable at 80 columns, and what they mean."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), expand=False)
     table.add_column("", no_wrap=True)
-    table.add_column("posted", justify="right", no_wrap=True)
-    table.add_column("measured", justify="right", no_wrap=True)
+    # The only column that may wrap: a long name takes two lines before a figure loses a digit.
+    table.add_column("", overflow="fold", min_width=20)
+    for name in ("posted", "measured", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    before = None
     for row in outcome.rows:
-        posted = Text(posted_text(row), style="dim" if posted_text(row) == MISSING else "")
-        table.add_row(
-            row.part, Text(clean(row.quantity)), VARIANTS[row.variant], posted, Text(clean(measured_text(row)))
-        )
+        part = Text(row.part if before is None or before.part != row.part else "")
+        if before is None or before.variant != row.variant:
+            table.add_row(Text(row.part), Text(VARIANTS[row.variant], style="bold"))
+            part = Text("")
+        posted, measured = posted_text(row), measured_text(row)
+        style = "dim" if posted == MISSING else ""
+        table.add_row(part, Text(clean(row.quantity)), Text(posted, style=style), Text(clean(measured)), str(row.n))
+        before = row
+    console.print(Text(f"\n{entry.name}: {entry.title}", style="bold"))
     console.print(table)
     for remark in outcome.remarks:
-        console.print(Text(f"  {clean(remark)}", style="italic"))
+        console.print(Padding(Text(clean(remark)), (0, 0, 0, 2)))
 
 
 def _say_how_to_go_on(request: ReproduceRequest, left: Sequence[Entry], kept: int, out: Path) -> None:

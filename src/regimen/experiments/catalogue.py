@@ -88,7 +88,24 @@ class Entry:
         return conduct(context)
 
 
-ENTRIES: tuple[Entry, ...] = ()
+ENTRIES: tuple[Entry, ...] = (
+    Entry(
+        name="overfit-curve",
+        part="F",
+        title="A network learns noise, and dropout stops it",
+        post="A line is learned from 100 points (F.1). Then pure noise: a network with 512 units follows it (F.2); "
+        "trained on the first 80 points, it fails on the last 20 (F.3); with dropout 0.8 it does not (F.4). Wide "
+        "networks can follow any function, noise too (F.6).",
+        mistakes=(
+            "The test points are the last 20, outside the range of the training points: that tests extrapolation. "
+            "Random splits are run too.",
+            "The fit with dropout is drawn in train mode first, and looks jagged; eval mode shows the function.",
+        ),
+        home="overfit_curve:overfit_curve",
+        seconds_quick=6.0,
+        seconds=40.0,
+    ),
+)
 
 
 def find_entries(names: Sequence[str] = ("all",), entries: Sequence[Entry] | None = None) -> tuple[Entry, ...]:

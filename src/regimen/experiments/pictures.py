@@ -64,7 +64,7 @@ def look() -> Iterator[None]:
         "axes.labelcolor": SOFT,
         "axes.labelsize": TEXT - 0.5,
         "axes.titlesize": TEXT + 0.5,
-        "axes.titleweight": "semibold",
+        "axes.titleweight": "bold",
         "axes.titlelocation": "left",
         "axes.prop_cycle": rcsetup.cycler(color=list(SERIES)),
         "axes.unicode_minus": True,
@@ -112,8 +112,9 @@ def label(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
     if y:
         axes.set_ylabel(y, rotation=0, ha="left", va="bottom")
         axes.yaxis.set_label_coords(0.0, 1.02)
-    if title:
-        axes.set_title(title, pad=20 if y else 8)
+    if title or y:
+        # A blank title keeps the room that the name above the axis needs.
+        axes.set_title(title or " ", pad=20 if y and title else 8)
 
 
 def line(
@@ -134,6 +135,22 @@ def line(
         label=label or "_",
         linestyle=DASHES if training else "-",
         linewidth=THIN if thin else TRAINING if training else THICK,
+    )
+
+
+def points(
+    axes: Axes, x: npt.ArrayLike, y: npt.ArrayLike, *, filled: bool = True, color: str = GRAY, label: str = ""
+) -> None:
+    """Draw points: filled for those trained on, open for those held out."""
+    axes.plot(
+        np.asarray(x),
+        np.asarray(y),
+        "o",
+        color=color,
+        label=label or "_",
+        markersize=3.2,
+        alpha=0.55 if filled else 1.0,
+        markerfacecolor=color if filled else PAPER,
     )
 
 

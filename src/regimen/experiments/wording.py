@@ -16,11 +16,11 @@ def posted_text(row: Row) -> str:
 
 
 def measured_text(row: Row) -> str:
-    """Return the measured figure with at least as many decimals as the posted one, its unit, spread and repetitions.
+    """Return the measured figure with at least as many decimals as the posted one, its unit and spread.
 
     Example:
         >>> measured_text(Row.over([98.1, 98.35], part="A", variant="corrected", quantity="test accuracy", unit="%"))
-        '98.22 ± 0.18 % (n = 2)'
+        '98.22 ± 0.18 %'
     """
     if row.measured is None:
         return "not finite"
@@ -29,7 +29,7 @@ def measured_text(row: Row) -> str:
     else:
         decimals = max(_decimals(row.posted), _enough(row.measured))
         text = f"{row.measured:,.{decimals}f}" + ("" if row.sd is None else f" ± {row.sd:,.{decimals}f}")
-    return _with_unit(text, row.unit) + (f" (n = {row.n})" if row.n > 1 else "")
+    return _with_unit(text, row.unit)
 
 
 def _with_unit(text: str, unit: str) -> str:
