@@ -90,7 +90,7 @@ STRONG = {
 def cases() -> Iterator[Any]:
     for task in TASKS:
         for technique in CATALOGUE.values():
-            if task in technique.tasks:
+            if task in technique.tasks and not technique.images_only:
                 for i, setting in enumerate(technique.settings):
                     yield pytest.param(recipe_from_dict(setting, base=BASE), task, id=f"{technique.name}-{i}-{task}")
         for name, changes in STRONG.items():
@@ -105,7 +105,7 @@ every_recipe = pytest.mark.parametrize(("recipe", "task"), list(cases()))
 
 def script(recipe: Recipe, task: Task, *, model: MLP = MODEL, features: int = FEATURES) -> str:
     outputs = CLASSES if task == "classification" else 1
-    return plain_pytorch(recipe, model, in_features=features, out_features=outputs, task=task)
+    return plain_pytorch(recipe, model, inputs=features, outputs=outputs, task=task)
 
 
 def table(task: Task) -> Table:

@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regimen.errors import OptionError
-from regimen.models import MLP
+from regimen.models import MLP, ConvNet, Model
 from regimen.run import Recipe
 from regimen.study.family import Breadth, candidate_arms, combine, fit, full_shape
 from regimen.study.options import Budget, StudyOptions, fitting_batch_size, parse_budget
 from regimen.study.plan import Arm, Plan
-from regimen.techniques import CATALOGUE, AdamW
+from regimen.techniques import CATALOGUE, AdamW, HorizontalFlip, Rotation
 
 BASE, MODEL = Recipe(), MLP()
 
@@ -39,7 +39,30 @@ def test_named_techniques_are_tried_at_all_their_settings() -> None:
 
 def test_all_techniques_give_every_setting_once() -> None:
     arms = arms_of("all")
-    assert len({arm.name for arm in arms}) == len(arms) == sum(len(t.settings) for t in CATALOGUE.values())
+    assert len({arm.name for arm in arms}) == len(arms)
+    assert len(arms) == sum(len(t.settings) for t in CATALOGUE.values() if not t.images_only)
+
+
+def test_images_are_augmented_and_a_perceptron_has_no_channels_to_drop() -> None:
+    def tried(model: Model) -> tuple[list[str], list[str]]:
+        arms, notes = candidate_arms(
+            None, task="classification", baseline=BASE, model=model, breadth="first", images=True
+        )
+        return [arm.technique for arm in arms], notes
+
+    assert {"channel_dropout", "shift", "flip", "rotation"} < set(tried(ConvNet())[0])
+    arms, notes = tried(MLP())
+    assert "channel_dropout" not in arms and "rotation" in arms
+    assert notes == ["channel_dropout=0.2 is left out: mlp:128x128 has no convolution"]
+
+
+def test_an_arm_adds_its_operations_to_those_of_the_baseline_and_replaces_its_own_kind() -> None:
+    baseline = Recipe(augmentation=(HorizontalFlip(), Rotation(degrees=5.0)))
+    rotation = Arm(name="r", technique="rotation", setting={"augmentation": [{"kind": "rotation", "degrees": 15.0}]})
+    flip = Arm(name="f", technique="flip", setting={"augmentation": ["horizontal_flip"]})
+    assert rotation.recipe(baseline).augmentation == (HorizontalFlip(), Rotation(degrees=15.0))
+    assert flip.recipe(baseline) == baseline
+    assert combine(rotation.recipe(BASE), flip) == BASE.replace(augmentation=(Rotation(degrees=15.0), HorizontalFlip()))
 
 
 def test_a_budget_widens_the_family_beyond_the_first_ten_without_reordering_them() -> None:

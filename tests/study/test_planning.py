@@ -69,7 +69,9 @@ def planned(table: Table, clock: Wound, budget: str, **changes: object) -> Plan:
 def test_a_run_s_cost_is_that_of_all_its_epochs_and_start_up_is_not_in_it(iris: Table, clock: Wound) -> None:
     layout = Layout.of(iris)
     split = layout.search_split(search_key(0, 0))
-    probe = Run(recipe=OPTIONS.recipe(90), model=OPTIONS.network, data=iris, split=split, key=0, metric="accuracy")
+    probe = Run(
+        recipe=OPTIONS.recipe(90), model=OPTIONS.network(iris), data=iris, split=split, key=0, metric="accuracy"
+    )
     arms, _ = candidate_arms(
         "mixup,dropout", task="classification", baseline=probe.recipe, model=probe.model, breadth="all"
     )

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from regimen.data import Split, Table, from_arrays
+from regimen.data import Images, Split, Table, from_arrays, from_images
 from regimen.engine import train_one
 from regimen.errors import OptionError
-from regimen.models import MLP
+from regimen.models import MLP, ConvNet, Convolution
 from regimen.nn import step as dropout_step
 from regimen.records import RunResult
 from regimen.run import Recipe, Run, recipe_from_dict, recipe_from_toml, recipe_to_toml
@@ -42,14 +42,30 @@ def table(task: str) -> Table:
     return from_arrays(x[mixed], y[mixed], task="classification")
 
 
-def trained(recipe: Recipe, task: str, *, key: int = 3) -> RunResult:
+@lru_cache(maxsize=1)
+def images() -> Images:
+    """Return 36 grey images of 20x20 pixels: larger than every square that is cut out."""
+    source = np.random.default_rng(0)
+    pixels = source.integers(0, 256, (36, 1, 20, 20)).astype(np.uint8)
+    return from_images(pixels, source.permutation(np.repeat([0, 1, 2], [18, 12, 6])))
+
+
+PERCEPTRON = MLP(hidden=(8, 6))
+# A large stride, which makes it as fast as a perceptron.
+CONVOLUTIONAL = ConvNet(convolutions=(Convolution(channels=3, stride=3, pool=2),), hidden=(6,))
+
+
+def run_of(recipe: Recipe, task: str, *, key: int = 3, on_images: bool = False) -> Run:
     rows = np.arange(36)
-    run = Run(
-        recipe=recipe, model=MLP(hidden=(8, 6)), data=table(task), key=key,
-        split=Split(train=rows[:26], validation=rows[26:], test=rows[:0]),
+    return Run(
+        recipe=recipe, model=CONVOLUTIONAL if on_images else PERCEPTRON, data=images() if on_images else table(task),
+        split=Split(train=rows[:26], validation=rows[26:], test=rows[:0]), key=key,
         metric="accuracy" if task == "classification" else "rmse",
     )  # fmt: skip
-    return train_one(run, keep=("weights",))
+
+
+def trained(recipe: Recipe, task: str, *, key: int = 3, on_images: bool = False) -> RunResult:
+    return train_one(run_of(recipe, task, key=key, on_images=on_images), keep=("weights",))
 
 
 def bits(result: RunResult) -> Any:
@@ -57,9 +73,9 @@ def bits(result: RunResult) -> Any:
     return result.curves, {name: value.tobytes() for name, value in result.weights.items()}
 
 
-@lru_cache(maxsize=2)
-def baseline(task: str) -> RunResult:
-    return trained(LIVELY, task)
+@lru_cache(maxsize=3)
+def baseline(task: str, on_images: bool) -> RunResult:
+    return trained(LIVELY, task, on_images=on_images)
 
 
 TWO_EPOCHS = Recipe(epochs=2, batch_size=8)
@@ -84,31 +100,30 @@ def test_each_setting_trains_and_repeats_to_the_bit_under_its_key(
     technique: Technique, setting: dict[str, Any], task: str
 ) -> None:
     recipe = recipe_from_dict(setting, base=TWO_EPOCHS)
-    first = trained(recipe, task)
+    first = trained(recipe, task, on_images=technique.images_only)
     assert first.status == "finished"
     assert first.epochs_run == 2
     curves = dataclasses.asdict(first.curves)
     assert all(math.isfinite(value) for values in curves.values() for value in values)
-    assert bits(first) == bits(trained(recipe, task))
-    assert bits(first) != bits(trained(recipe, task, key=4))
+    assert bits(first) == bits(trained(recipe, task, on_images=technique.images_only))
+    assert bits(first) != bits(trained(recipe, task, key=4, on_images=technique.images_only))
 
 
 @every_arm
 def test_each_setting_changes_the_training(technique: Technique, setting: dict[str, Any], task: str) -> None:
     # A setting's own rate would be a change on its own: a technique must do more than that.
     rate = {"lr": setting["lr"]} if "lr" in setting else {}
-    plain = trained(LIVELY.replace(**rate), task) if rate else baseline(task)
-    assert bits(trained(recipe_from_dict(setting, base=LIVELY), task)) != bits(plain)
+    on_images = technique.images_only
+    plain = trained(LIVELY.replace(**rate), task) if rate else baseline(task, on_images)
+    assert bits(trained(recipe_from_dict(setting, base=LIVELY), task, on_images=on_images)) != bits(plain)
 
 
 @every_arm
 def test_each_setting_has_a_deterministic_eval_mode(technique: Technique, setting: dict[str, Any], task: str) -> None:
     recipe = recipe_from_dict(setting)
-    run = Run(recipe=recipe, model=MLP(hidden=(8,)), data=table(task), split=Split(
-        train=np.arange(36), validation=np.arange(0), test=np.arange(0)), key=1,
-        metric="accuracy" if task == "classification" else "rmse")  # fmt: skip
-    network = run.network(5, 3)
-    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    inputs = images().shape if technique.images_only else (5,)
+    network = run_of(recipe, task, on_images=technique.images_only).network(inputs, 3)
+    x = torch.randn(7, *inputs, generator=torch.Generator().manual_seed(0))
     with dropout_step(network, 0):
         network.train()(x)
     network.eval()
@@ -148,6 +163,8 @@ def test_each_technique_has_settings_in_one_order_with_one_strength_each(techniq
 def numbers_in(value: Any) -> set[float]:
     if isinstance(value, dict):
         return {number for part in value.values() for number in numbers_in(part)}
+    if isinstance(value, list):
+        return {number for part in value for number in numbers_in(part)}
     return {float(value)} if isinstance(value, int | float) else set()
 
 
@@ -166,9 +183,11 @@ def test_the_catalogue_has_every_named_optimizer_schedule_and_averaging() -> Non
 
 @pytest.mark.parametrize("names", ["all", " all ", ["all"], "dropout,all"])
 def test_all_are_those_that_apply_to_the_task_in_the_order_of_the_catalogue(names: str | Iterable[str]) -> None:
-    assert choose_techniques(names, "classification") == tuple(CATALOGUE.values())
+    assert choose_techniques(names, "classification", images=True) == tuple(CATALOGUE.values())
+    of_tables = [technique for technique in CATALOGUE.values() if not technique.images_only]
+    assert list(choose_techniques(names, "classification")) == of_tables
     chosen = [technique.name for technique in choose_techniques(names, "regression")]
-    assert chosen == [name for name in CATALOGUE if name not in ("label_smoothing", "class_weights")]
+    assert chosen == [t.name for t in of_tables if t.name not in ("label_smoothing", "class_weights")]
 
 
 @pytest.mark.parametrize(
@@ -185,10 +204,25 @@ def test_a_mistyped_technique_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("names", ["", " , ", []])
 def test_an_empty_list_is_refused(names: str | Iterable[str]) -> None:
-    with pytest.raises(OptionError, match="--techniques: expected all or names from: dropout, mixup"):
+    with pytest.raises(OptionError, match="--techniques: expected all or names from: dropout, channel_dropout, mixup"):
         choose_techniques(names, "classification")
 
 
 def test_a_list_of_which_nothing_applies_is_refused() -> None:
     with pytest.raises(OptionError, match="none of label_smoothing applies to regression"):
         choose_techniques("label_smoothing", "regression")
+    with pytest.raises(OptionError, match="none of rotation, cutmix applies to classification without images"):
+        choose_techniques("rotation,cutmix", "classification")
+
+
+def test_images_have_techniques_of_their_own_among_the_first_ten() -> None:
+    chosen = [technique.name for technique in choose_techniques("all", "classification", images=True)]
+    assert chosen[:10] == [
+        "dropout", "channel_dropout", "mixup", "label_smoothing", "batch_norm", "l2", "shift", "flip", "rotation",
+        "decoupled_decay",
+    ]  # fmt: skip
+    of_tables = [technique.name for technique in choose_techniques("all", "classification")]
+    assert of_tables[:10] == [
+        "dropout", "mixup", "label_smoothing", "batch_norm", "l2", "decoupled_decay", "input_dropout",
+        "early_stopping", "input_noise", "ema",
+    ]  # fmt: skip

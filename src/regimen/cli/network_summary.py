@@ -9,7 +9,7 @@ from typing import Any
 from regimen.data import hold_out, load, prepare
 from regimen.data.split import Split
 from regimen.errors import OptionError
-from regimen.models import MLP, build, parse_model
+from regimen.models import Model, build, parse_model
 from regimen.report.quantities import plural
 from regimen.run import Recipe, SavedModel, read_recipe, recipe_to_dict
 from regimen.study.layout import NO_ROWS
@@ -31,7 +31,7 @@ class SummaryRequest:
 class Network:
     """A network with its sizes and its recipe."""
 
-    model: MLP
+    model: Model
     inputs: int
     outputs: int
     recipe: Recipe

@@ -11,7 +11,7 @@ import msgspec
 from regimen.cli.folders import RUNS, folder_name
 from regimen.cli.request import StudyRequest
 from regimen.cli.study import read_command_line
-from regimen.data import Data, load
+from regimen.data import Data, Images, load
 from regimen.engine import choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.models import parse_model
@@ -167,7 +167,14 @@ def _other_techniques(plan: Plan, request: StudyRequest, table: Data) -> Iterato
     if request.techniques is None:
         return
     model = parse_model(plan.model)
-    arms, _ = candidate_arms(request.techniques, task=table.task, baseline=plan.recipe, model=model, breadth="all")
+    arms, _ = candidate_arms(
+        request.techniques,
+        task=table.task,
+        baseline=plan.recipe,
+        model=model,
+        breadth="all",
+        images=isinstance(table, Images),
+    )
     names = [arm.name for arm in plan.arms]
     # A budget may have left fewer arms than were asked for, always the first ones.
     if [arm.name for arm in arms][: len(names) if plan.budget else None] != names:

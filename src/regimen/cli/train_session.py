@@ -19,6 +19,7 @@ from regimen.records import RunResult
 from regimen.report.quantities import METRIC_NAMES, clean, fixed, plural
 from regimen.run import Recipe, Run, SavedModel, read_recipe, recipe_to_toml
 from regimen.study.layout import Layout, final_key
+from regimen.study.options import default_model
 
 INTERRUPTED = 130
 
@@ -63,7 +64,7 @@ def train_recipe(request: TrainRequest) -> None:
 
 def _runs(table: Data, recipe: Recipe, metric: Metric, request: TrainRequest) -> list[Run]:
     split = Layout.of(table).final_split()
-    model = parse_model(request.model or "mlp")
+    model = default_model(table) if request.model is None else parse_model(request.model)
     keys = [final_key(request.seed or 0, network) for network in range(request.networks or 1)]
     return [Run(recipe=recipe, model=model, data=table, split=split, key=key, metric=metric.name) for key in keys]
 

@@ -1,13 +1,15 @@
 """A recipe as plain PyTorch: the short script that trains it without regimen."""
 
-from regimen.models import MLP
+from regimen.models import Inputs, Model
 from regimen.records import Task
-from regimen.run.code_setup import Setup, literal
+from regimen.run.code_images import augmentation_lines, cutmix_lines
+from regimen.run.code_setup import Setup
+from regimen.run.code_text import literal
 from regimen.run.recipe import Recipe
 from regimen.techniques import EMA, SWA, OneCycleLR
 
 
-def plain_pytorch(recipe: Recipe, model: MLP, *, in_features: int, out_features: int, task: Task) -> str:
+def plain_pytorch(recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int, task: Task) -> str:
     """Return a script in plain PyTorch that trains the recipe on tensors `x_train` and `y_train`.
 
     The script needs torch alone, holds only the lines that the recipe needs, and leaves the trained network, in eval
@@ -16,8 +18,8 @@ def plain_pytorch(recipe: Recipe, model: MLP, *, in_features: int, out_features:
     Args:
         recipe: What to train with.
         model: The network; the script's `state_dict` has the names and shapes of `regimen.models.build`.
-        in_features: Columns of `x_train`, >= 1.
-        out_features: Classes, or 1 for regression.
+        inputs: Columns of `x_train`, >= 1, or channels, height and width of its images.
+        outputs: Classes, or 1 for regression.
         task: Chooses cross-entropy or the mean squared error.
 
     Returns:
@@ -27,14 +29,16 @@ def plain_pytorch(recipe: Recipe, model: MLP, *, in_features: int, out_features:
         OptionError: The recipe does not fit the model.
 
     Example:
-        >>> code = plain_pytorch(Recipe(), MLP(hidden=(8,)), in_features=4, out_features=3, task="classification")
+        >>> from regimen.models import MLP
+        >>> code = plain_pytorch(Recipe(), MLP(hidden=(8,)), inputs=4, outputs=3, task="classification")
         >>> print(code.splitlines()[-1])
         model.eval()
 
     Note:
+        What a script can not do in a few lines (random resized crops, erasing, shearing) is named in a comment.
         The stop part of early stopping is drawn without regard to classes; the engines stratify it.
     """
-    setup = Setup(recipe, model, in_features=in_features, out_features=out_features, task=task)
+    setup = Setup(recipe, model, inputs=inputs, outputs=outputs, task=task)
     lines = [*setup.lines(), *_loop(setup), *_end(setup)]
     return "\n".join(lines) + "\n"
 
@@ -53,19 +57,29 @@ def _loop(setup: Setup) -> list[str]:
 
 def _loss(setup: Setup) -> list[str]:
     recipe, column = setup.recipe, _column(setup)
+    # What is done to the batch before the network sees it.
+    changed = augmentation_lines(recipe.augmentation, setup.shape) if recipe.augmentation else []
     noise = [f"x = x + {literal(recipe.input_noise)} * torch.randn_like(x)"] if recipe.input_noise else []
-    if recipe.mixup:
+    if recipe.mixup or recipe.cutmix:
         alpha = literal(recipe.mixup)
+        mixed = (
+            cutmix_lines(recipe.cutmix)
+            if recipe.cutmix
+            else [
+                f"lam = torch.distributions.Beta({alpha}, {alpha}).sample()",
+                "x = lam * x + (1 - lam) * x[partners]",
+            ]
+        )
         lines = [
             "x, y, partners = x_train[rows], y_train[rows], torch.randperm(len(rows))",
-            f"lam = torch.distributions.Beta({alpha}, {alpha}).sample()",
-            "x = lam * x + (1 - lam) * x[partners]",
+            *changed,
+            *mixed,
             *noise,
             f"output = model(x){column}",
             "loss = lam * criterion(output, y) + (1 - lam) * criterion(output, y[partners])",
         ]
-    elif noise:
-        lines = ["x = x_train[rows]", *noise, f"loss = criterion(model(x){column}, y_train[rows])"]
+    elif changed or noise:
+        lines = ["x = x_train[rows]", *changed, *noise, f"loss = criterion(model(x){column}, y_train[rows])"]
     else:
         lines = [f"loss = criterion(model(x_train[rows]){column}, y_train[rows])"]
     if recipe.l1 and recipe.l1_step == "subgradient":
@@ -122,11 +136,14 @@ def _stopping(setup: Setup) -> list[str]:
     # The epoch is chosen by the plain loss, whatever was minimized.
     criterion = "nn.functional.cross_entropy" if setup.smoothing or setup.balanced else "criterion"
     least = f"best_loss - {literal(rule.min_delta)}" if rule.min_delta else "best_loss"
+    outputs = f"{network}(x_stop)"
+    if setup.images:
+        outputs = f"torch.cat([{network}(part) for part in x_stop.split(256)])"
     return [
         *([] if averages else ["model.eval()"]),
         *(_reestimate(setup) if averages else []),
         "with torch.no_grad():",
-        f"    stop_loss = {criterion}({network}(x_stop){_column(setup)}, y_stop).item()",
+        f"    stop_loss = {criterion}({outputs}{_column(setup)}, y_stop).item()",
         f"if stop_loss < {least}:",
         "    best_loss, best_epoch = stop_loss, epoch",
         f"    best_state = copy.deepcopy({weights}.state_dict())",

@@ -1,13 +1,26 @@
 """What stands before the training loop of a plain-PyTorch script: network, criterion, optimizer, schedule, average."""
 
 import dataclasses
-from collections.abc import Iterable
 from typing import Any
 
-from regimen.models import MLP, ActivationLayer, DropoutLayer, Layer, LinearLayer, NormLayer
+from regimen.models import (
+    ActivationLayer,
+    ConvLayer,
+    DropoutLayer,
+    FlattenLayer,
+    Inputs,
+    Layer,
+    LinearLayer,
+    Model,
+    NormLayer,
+    PoolLayer,
+)
 from regimen.models.layers import ACTIVATIONS
 from regimen.records import Task
+from regimen.run.code_images import BLACK, needs_black
+from regimen.run.code_text import LINE_LENGTH, call, literal
 from regimen.run.recipe import Recipe
+from regimen.run.run import layers_of
 from regimen.techniques import (
     EMA,
     STOP_FRACTION,
@@ -20,12 +33,17 @@ from regimen.techniques import (
     StepLR,
 )
 
-LINE_LENGTH = 100
 SCALINGS = {
     "standard": "numeric columns scaled to mean 0 and variance 1 over these rows",
     "minmax": "numeric columns scaled to the range from 0 to 1 over these rows",
     "robust": "numeric columns minus their median, over their interquartile range",
     "none": "numeric columns as they are",
+}
+IMAGE_SCALINGS = {
+    "standard": "each channel scaled to mean 0 and variance 1 over these rows",
+    "minmax": "each channel scaled to the range from 0 to 1 over these rows",
+    "robust": "each channel minus its median, over its interquartile range",
+    "none": "pixels from 0 to 1",
 }
 OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "rmsprop": "RMSprop", "adagrad": "Adagrad"}
 INITIALIZERS = {
@@ -42,21 +60,17 @@ class Setup:
     Args:
         recipe: What to train with.
         model: The network.
-        in_features: Columns of the input.
-        out_features: Classes, or 1 for regression.
+        inputs: Columns of the input, or channels, height and width of images.
+        outputs: Classes, or 1 for regression.
         task: Chooses the criterion.
     """
 
-    def __init__(self, recipe: Recipe, model: MLP, *, in_features: int, out_features: int, task: Task) -> None:
-        self.recipe, self.task = recipe, task
-        self.in_features, self.out_features = in_features, out_features
-        self.layers = model.layers(
-            in_features,
-            out_features,
-            dropout=recipe.rates,
-            input_dropout=recipe.input_dropout,
-            normalization=recipe.normalization,
-        )
+    def __init__(self, recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int, task: Task) -> None:
+        self.recipe, self.task, self.outputs = recipe, task, outputs
+        self.shape = inputs if isinstance(inputs, tuple) else (inputs,)
+        self.images = len(self.shape) == 3
+        self.layers = layers_of(model, recipe, inputs, outputs)
+        self.convolutions = any(isinstance(layer, ConvLayer) for layer in self.layers)
         self.batch_norm = any(isinstance(layer, NormLayer) and layer.kind == "batch" for layer in self.layers)
         self.smoothing = recipe.label_smoothing if task == "classification" else 0.0
         self.balanced = task == "classification" and recipe.class_weights == "balanced"
@@ -75,6 +89,7 @@ class Setup:
             *self._initialization(),
             *self._criterion(),
             *self._stop_part(),
+            *([BLACK] if needs_black(self.recipe.augmentation) else []),
             *self._optimizer(),
             *self._cuts(),
             *self._scheduler(),
@@ -83,13 +98,15 @@ class Setup:
 
     def _header(self) -> list[str]:
         target = (
-            f"int64 [rows], class codes from 0 to {self.out_features - 1}."
+            f"int64 [rows], class codes from 0 to {self.outputs - 1}."
             if self.task == "classification"
             else "float32 [rows], the target scaled to mean 0 and variance 1 over these rows."
         )
         averaging = "AveragedModel, update_bn" if self.batch_norm else "AveragedModel"
+        scaling = (IMAGE_SCALINGS if self.images else SCALINGS)[self.recipe.input_scaling]
+        sizes = ", ".join(map(str, self.shape))
         return [
-            f"# x_train: float32 [rows, {self.in_features}], {SCALINGS[self.recipe.input_scaling]}.",
+            f"# x_train: float32 [rows, {sizes}], {scaling}.",
             f"# y_train: {target}",
             *(["import copy", "import math", ""] if self.recipe.early_stopping else []),
             "import torch",
@@ -101,13 +118,16 @@ class Setup:
     def _network(self) -> list[str]:
         rows: list[list[str]] = [[]]
         for layer in self.layers:
-            # One line for each weight layer and what follows it.
-            if isinstance(layer, LinearLayer) and rows[-1]:
+            # One line for each weight layer and what follows it; flattening begins the line of the next.
+            begins = isinstance(layer, LinearLayer | ConvLayer | FlattenLayer)
+            if begins and rows[-1] and rows[-1] != ["nn.Flatten()"]:
                 rows.append([])
             rows[-1].append(_module(layer))
+        fast = ["model.to(memory_format=torch.channels_last)  # faster convolutions"] if self.convolutions else []
         if len(rows) == 1:
             return call("model = nn.Sequential", rows[0])
-        return ["model = nn.Sequential(", *(f"    {', '.join(row)}," for row in rows), ")"]
+        lines = [line for row in rows for line in _filled(row)]
+        return ["model = nn.Sequential(", *(f"    {line}" for line in lines), ")", *fast]
 
     def _initialization(self) -> list[str]:
         kind = self.recipe.initialization
@@ -116,7 +136,7 @@ class Setup:
         fill = INITIALIZERS.get(kind, f"normal_(layer.weight, std={literal(self.recipe.initialization_std)})")
         return [
             "for layer in model:",
-            "    if isinstance(layer, nn.Linear):",
+            f"    if isinstance(layer, {'nn.Conv2d | nn.Linear' if self.convolutions else 'nn.Linear'}):",
             f"        nn.init.{fill}",
             "        nn.init.zeros_(layer.bias)",
         ]
@@ -127,7 +147,7 @@ class Setup:
         arguments = ["weight=len(y_train) / (len(counts) * counts)"] if self.balanced else []
         arguments += [f"label_smoothing={literal(self.smoothing)}"] if self.smoothing else []
         # Without the clamp a class that is absent would weigh infinitely in the smoothed loss.
-        counts = f"counts = torch.bincount(y_train, minlength={self.out_features}).clamp(min=1)"
+        counts = f"counts = torch.bincount(y_train, minlength={self.outputs}).clamp(min=1)"
         return [*([counts] if self.balanced else []), f"criterion = nn.CrossEntropyLoss({', '.join(arguments)})"]
 
     def _stop_part(self) -> list[str]:
@@ -193,41 +213,14 @@ class Setup:
             share = f"1 - min({literal(averaging.decay)}, (1 + t) / (10 + t))"
             arguments.append(f"avg_fn=lambda mean, new, t: mean.lerp(new, {share})")
         lines = call("averaged = AveragedModel", arguments)
-        if self.batch_norm and any(isinstance(layer, DropoutLayer) for layer in self.layers):
+        kinds = sorted({_dropout(layer) for layer in self.layers if isinstance(layer, DropoutLayer)})
+        if self.batch_norm and kinds:
             lines += [
                 "for layer in averaged.module:",
-                "    if isinstance(layer, nn.Dropout):",
+                f"    if isinstance(layer, {' | '.join(kinds)}):",
                 "        layer.p = 0.0  # update_bn is to see no dropout",
             ]
         return [*lines, "averaged.eval()"] if self.recipe.early_stopping else lines
-
-
-def literal(value: Any) -> str:
-    """Return a number, flag or tuple of numbers as Python source; a NumPy float must not bring its own name along.
-
-    Example:
-        >>> literal((0.9, 0.999))
-        '(0.9, 0.999)'
-    """
-    if isinstance(value, tuple):
-        return repr(tuple(float(part) for part in value))
-    return repr(float(value)) if isinstance(value, float) else repr(value)
-
-
-def call(callee: str, arguments: Iterable[str]) -> list[str]:
-    """Return the lines of a call, broken where it is too long for one.
-
-    Example:
-        >>> call("f", ["1", "x=2"])
-        ['f(1, x=2)']
-    """
-    arguments = list(arguments)
-    whole, inner = f"{callee}({', '.join(arguments)})", f"    {', '.join(arguments)}"
-    if len(whole) <= LINE_LENGTH:
-        return [whole]
-    if len(inner) <= LINE_LENGTH:
-        return [f"{callee}(", inner, ")"]
-    return [f"{callee}(", *(f"    {argument}," for argument in arguments), ")"]
 
 
 def _changed(described: Any) -> list[str]:
@@ -240,9 +233,32 @@ def _module(layer: Layer) -> str:
     match layer:
         case LinearLayer():
             return f"nn.Linear({layer.in_features}, {layer.out_features})"
+        case ConvLayer(in_channels=inputs, out_channels=outputs, kernel=kernel):
+            stride = f", stride={layer.stride}" if layer.stride > 1 else ""
+            padding = f", padding={layer.padding}" if layer.padding else ""
+            return f"nn.Conv2d({inputs}, {outputs}, {kernel}{stride}{padding})"
+        case PoolLayer():
+            return f"nn.{'MaxPool2d' if layer.kind == 'max' else 'AvgPool2d'}({layer.size})"
+        case FlattenLayer():
+            return "nn.Flatten()"
+        case NormLayer(kind="batch"):
+            return f"nn.BatchNorm{layer.dims}d({layer.features})"
         case NormLayer():
-            return f"nn.{'BatchNorm1d' if layer.kind == 'batch' else 'LayerNorm'}({layer.features})"
+            return f"nn.{'LayerNorm(' if layer.dims == 1 else 'GroupNorm(1, '}{layer.features})"
         case ActivationLayer():
             return f"nn.{ACTIVATIONS[layer.kind].__name__}()"
         case DropoutLayer():
-            return f"nn.Dropout({literal(layer.p)})"
+            return f"{_dropout(layer)}({literal(layer.p)})"
+
+
+def _dropout(layer: DropoutLayer) -> str:
+    return "nn.Dropout2d" if layer.kind == "channel" else "nn.Dropout"
+
+
+def _filled(row: list[str]) -> list[str]:
+    """Return the modules of a row as one line, or as two where they are too many for that."""
+    line = f"{', '.join(row)},"
+    if len(line) + 4 <= LINE_LENGTH:
+        return [line]
+    half = -(-len(row) // 2)
+    return [f"{', '.join(row[:half])},", f"{', '.join(row[half:])},"]

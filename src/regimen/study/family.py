@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from regimen.errors import OptionError, RecipeError
-from regimen.models import MLP
+from regimen.models import ConvNet, Model
 from regimen.records import Task
-from regimen.run import Recipe, recipe_from_dict
+from regimen.run import Recipe
 from regimen.study.plan import Arm
 from regimen.techniques import Technique, choose_techniques
 
@@ -21,7 +21,7 @@ Breadth = Literal["first", "settings", "all"]
 
 
 def candidate_arms(
-    techniques: str | None, *, task: Task, baseline: Recipe, model: MLP, breadth: Breadth
+    techniques: str | None, *, task: Task, baseline: Recipe, model: Model, breadth: Breadth, images: bool = False
 ) -> tuple[list[Arm], list[str]]:
     """Return the arms worth trying, best first, and in words those that this baseline rules out.
 
@@ -32,11 +32,12 @@ def candidate_arms(
         model: The network.
         breadth: Without named techniques: `first` takes the first ten at their first setting, `settings` at all their
             settings, `all` appends the rest of the catalogue, for a budget to cut off.
+        images: Whether the data are images, for which the catalogue has techniques of their own.
 
     Raises:
         OptionError: An unknown technique, or nothing is left to try.
     """
-    chosen = choose_techniques(techniques or "all", task)
+    chosen = choose_techniques(techniques or "all", task, images=images)
     first = len(chosen) if techniques is not None else DEFAULT_ARMS
     ranked = sorted(
         (position >= first, setting > 0, setting, position)
@@ -64,7 +65,7 @@ def _arm(technique: Technique, setting: int) -> Arm:
     return Arm(name=name, technique=technique.name, setting=dict(technique.settings[setting]), strength=strength)
 
 
-def _ruled_out(arm: Arm, baseline: Recipe, model: MLP) -> str | None:
+def _ruled_out(arm: Arm, baseline: Recipe, model: Model) -> str | None:
     """Return why the arm can not be tried over this baseline and model, None if it can."""
     try:
         recipe = arm.recipe(baseline)
@@ -72,7 +73,9 @@ def _ruled_out(arm: Arm, baseline: Recipe, model: MLP) -> str | None:
         return str(error)
     if recipe == baseline:
         return "the baseline has it already"
-    if not model.hidden and (recipe.rates != baseline.rates or recipe.normalization != baseline.normalization):
+    if recipe.dropout_kind != baseline.dropout_kind and not isinstance(model, ConvNet):
+        return f"{model.name} has no convolution"
+    if not model.hidden_layers and (recipe.rates != baseline.rates or recipe.normalization != baseline.normalization):
         return f"{model.name} has no hidden layer"
     return None
 
@@ -83,7 +86,7 @@ def combine(first: Recipe, arm: Arm) -> Recipe | None:
     Raises nothing: a contradiction is an answer.
     """
     try:
-        return recipe_from_dict(arm.setting, base=first)
+        return arm.recipe(first)
     except RecipeError:
         return None
 

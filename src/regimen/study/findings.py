@@ -98,7 +98,7 @@ def assemble(
         ),
         model=ModelRecord(
             name=plan.model,
-            parameters=sum(p.numel() for p in first.network(prepared.features, prepared.outputs).parameters()),
+            parameters=sum(p.numel() for p in first.network(prepared.inputs, prepared.outputs).parameters()),
         ),
         design=DesignRecord(
             pairs=plan.pairs,
@@ -123,8 +123,8 @@ def assemble(
             code=plain_pytorch(
                 choice.recipe,
                 parse_model(plan.model),
-                in_features=prepared.features,
-                out_features=prepared.outputs,
+                inputs=prepared.inputs,
+                outputs=prepared.outputs,
                 task=table.task,
             ),
             arms=choice.arms,

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regimen import streams
-from regimen.data import Split, Table, hold_out, pair_split, set_aside
+from regimen.data import Data, Split, hold_out, pair_split, set_aside
 from regimen.records import Fresh
 
 Rows = npt.NDArray[np.int64]
@@ -16,24 +16,24 @@ SEARCH, CONFIRMATION, FINAL = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """The parts of a table; which rows they hold depends on the table alone, not on the seed.
+    """The parts of a table, or of images; which rows they hold depends on the table alone, not on the seed.
 
     Attributes:
-        table: The table.
+        table: The table or images.
         development: All rows but those of the test part.
         test: Rows that are touched once, at the end.
         search: Rows of the search.
         aside: Rows that only the confirmation sees, or None where the table is too small to spare any.
     """
 
-    table: Table
+    table: Data
     development: Rows
     test: Rows
     search: Rows
     aside: Rows | None
 
     @classmethod
-    def of(cls, table: Table) -> "Layout":
+    def of(cls, table: Data) -> "Layout":
         """Return the layout of a table."""
         parts = hold_out(table)
         search, aside = set_aside(table, parts.development)

@@ -1,12 +1,13 @@
 """What a user asks of a study, checked before anything is read or trained."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
+from regimen.data import Data, Images
 from regimen.engine import choose_engine
 from regimen.errors import OptionError
-from regimen.models import MLP, parse_model
+from regimen.models import MLP, ConvNet, Model, parse_model
 from regimen.run import Recipe
 from regimen.streams import check_key
 
@@ -49,7 +50,7 @@ class StudyOptions:
     """What a user asks of a study; None leaves a choice to the study.
 
     Attributes:
-        model: The network, a description or its name.
+        model: The network, a description or its name; None is `mlp` for a table and `cnn` for images.
         baseline: Recipe of the network without the techniques; None is Adam without regularization.
         lr: Learning rate of the baseline, > 0.
         batch_size: Batch size of the baseline, >= 1; None takes one that fits the number of rows.
@@ -67,7 +68,7 @@ class StudyOptions:
         OptionError: A value is out of range.
     """
 
-    model: MLP | str = field(default_factory=MLP)
+    model: Model | str | None = None
     baseline: Recipe | None = None
     lr: float | None = None
     batch_size: int | None = None
@@ -97,9 +98,10 @@ class StudyOptions:
         if self.smallest_effect is not None and not self.smallest_effect > 0:
             raise OptionError(f"--smallest-effect: expected a number above 0, got {self.smallest_effect}")
 
-    @property
-    def network(self) -> MLP:
-        """Return the model as a description."""
+    def network(self, data: Data) -> Model:
+        """Return the model as a description, by default the one that fits the data."""
+        if self.model is None:
+            return default_model(data)
         return parse_model(self.model) if isinstance(self.model, str) else self.model
 
     @property
@@ -116,6 +118,17 @@ class StudyOptions:
         recipe = self.baseline or Recipe(batch_size=fitting_batch_size(n_train))
         changes: dict[str, Any] = {"lr": self.lr, "batch_size": self.batch_size, "epochs": self.epochs}
         return recipe.replace(**{name: value for name, value in changes.items() if value is not None})
+
+
+def default_model(data: Data) -> Model:
+    """Return the network that is taken where none is named: a convolutional one for images.
+
+    Example:
+        >>> from regimen.data import load
+        >>> default_model(load("iris")).name
+        'mlp:128x128'
+    """
+    return ConvNet() if isinstance(data, Images) else MLP()
 
 
 def fitting_batch_size(n_train: int) -> int:

@@ -162,9 +162,14 @@ class Phases:
         return best
 
     def _joined(self, choice: Choice, arm: Arm) -> Recipe | None:
-        """Return the recipe with the arm added, None if it sets what an arm of the choice has set."""
-        taken = {key for other in self.plan.arms if other.name in choice.arms for key in other.setting}
-        return None if taken & set(arm.setting) else combine(choice.recipe, arm)
+        """Return the recipe with the arm added, None if it sets what an arm of the choice has set.
+
+        Operations on images add up, as long as they are of different techniques.
+        """
+        chosen = [other for other in self.plan.arms if other.name in choice.arms]
+        taken = {key for other in chosen for key in other.setting} - {"augmentation"}
+        again = any(other.technique == arm.technique for other in chosen)
+        return None if again or taken & set(arm.setting) else combine(choice.recipe, arm)
 
     def _confirmation_runs(self, recipe: Recipe) -> list[tuple[Run, Run]]:
         pairs = []

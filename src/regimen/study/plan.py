@@ -30,8 +30,16 @@ class Arm:
     strength: float | None = None
 
     def recipe(self, baseline: Recipe) -> Recipe:
-        """Return the baseline with the arm's changes."""
-        return recipe_from_dict(self.setting, base=baseline)
+        """Return the baseline with the arm's changes; what the arm does to images comes after what is done already.
+
+        An operation of a kind that the baseline has takes its place.
+        """
+        recipe = recipe_from_dict(self.setting, base=baseline)
+        if "augmentation" not in self.setting:
+            return recipe
+        own = {type(operation): operation for operation in recipe.augmentation}
+        before = [own.pop(type(operation), operation) for operation in baseline.augmentation]
+        return recipe.replace(augmentation=(*before, *own.values()))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from regimen import streams
-from regimen.data import default_metric, find_metric
+from regimen.data import Images, default_metric, find_metric
 from regimen.engine import choose_engine, why_not
 from regimen.run import Run, recipe_to_dict
 from regimen.study.family import Breadth, Shape, candidate_arms, fit, full_shape
@@ -39,14 +39,21 @@ def make_plan(
     table = layout.table
     first = layout.search_split(search_key(options.seed, 0))
     baseline = options.recipe(len(first.train))
-    model = options.network
+    model = options.network(table)
     metric = (default_metric(table) if options.metric is None else find_metric(options.metric, table.task)).name
     limit = options.limit
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
     choice = choose_engine(options.engine)
     fast = choice.name == "native" and why_not(probe) is None
     breadth: Breadth = "all" if limit is not None else "settings" if fast else "first"
-    arms, notes = candidate_arms(options.techniques, task=table.task, baseline=baseline, model=model, breadth=breadth)
+    arms, notes = candidate_arms(
+        options.techniques,
+        task=table.task,
+        baseline=baseline,
+        model=model,
+        breadth=breadth,
+        images=isinstance(table, Images),
+    )
     if limit is None:
         shape = full_shape(arms, options.pairs)
     elif limit.unit == "runs":

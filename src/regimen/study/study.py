@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from regimen.data import Table
+from regimen.data import Data
 from regimen.engine import Trainer, choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.store import Store
@@ -22,7 +22,7 @@ class Study:
     """Which regularization does a network need on a table, how strong, and how sure is that?
 
     Attributes:
-        data: The table.
+        data: The table or images.
         options: What is asked.
         watch: Is told of the progress.
         trainer: Trains the runs; None starts one for the duration of the study.
@@ -34,7 +34,7 @@ class Study:
         True
     """
 
-    data: Table
+    data: Data
     options: StudyOptions = field(default_factory=StudyOptions)
     watch: Watch = field(default_factory=Watch)
     trainer: Trains | None = None

@@ -26,6 +26,7 @@ class Technique:
         settings: Changes to a recipe, as in its TOML; the first is the one tried when there is time for only one.
         strengths: The settings as numbers for a response curve, or empty.
         tasks: Tasks it applies to.
+        images_only: Whether it needs images, so that no study of a table tries it.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Technique:
     settings: tuple[Changes, ...]
     strengths: tuple[float, ...] = ()
     tasks: tuple[Task, ...] = ("classification", "regression")
+    images_only: bool = False
 
     def strength(self, setting: int) -> float | None:
         """Return the number of the setting at that index, None if it has none."""
@@ -49,11 +51,16 @@ def _read_catalogue() -> dict[str, Technique]:
 CATALOGUE: dict[str, Technique] = _read_catalogue()
 
 
-def choose_techniques(names: str | Iterable[str], task: Task) -> tuple[Technique, ...]:
+def choose_techniques(names: str | Iterable[str], task: Task, *, images: bool = False) -> tuple[Technique, ...]:
     """Return the techniques that a comma-separated list or `all` names, in the order of the catalogue.
 
+    Args:
+        names: The list.
+        task: Techniques that do not apply to it are left out.
+        images: Whether techniques that need images are taken too.
+
     Raises:
-        OptionError: A name is unknown, or none of the named techniques applies to the task.
+        OptionError: A name is unknown, or none of the named techniques applies to the data.
 
     Example:
         >>> [t.name for t in choose_techniques("mixup, dropout", "regression")]
@@ -66,7 +73,9 @@ def choose_techniques(names: str | Iterable[str], task: Task) -> tuple[Technique
     for name in wanted:
         if name != "all" and name not in CATALOGUE:
             raise OptionError(f"--techniques: no such technique {name!r}{nearest(name, ['all', *CATALOGUE])}")
-    chosen = tuple(t for t in CATALOGUE.values() if ("all" in wanted or t.name in wanted) and task in t.tasks)
+    named = [t for t in CATALOGUE.values() if "all" in wanted or t.name in wanted]
+    chosen = tuple(t for t in named if task in t.tasks and (images or not t.images_only))
     if not chosen:
-        raise OptionError(f"--techniques: none of {', '.join(wanted)} applies to {task}")
+        needs = "" if images or not any(t.images_only for t in named) else " without images"
+        raise OptionError(f"--techniques: none of {', '.join(wanted)} applies to {task}{needs}")
     return chosen
