@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from regimen.data.image_source import ImageSource, joined
-from regimen.data.images import Pixels
 from regimen.data.naming import counted, listed
+from regimen.data.pixel_files import Pixels
 from regimen.errors import DataError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

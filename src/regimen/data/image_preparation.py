@@ -7,7 +7,8 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data.images import BLOCK, ImageFeatures, Images, Pixels
+from regimen.data.images import ImageFeatures, Images
+from regimen.data.pixel_files import BLOCK, Pixels
 from regimen.data.preparation import Constants, Scaling, require_scaling
 from regimen.data.tables import Floats, Rows
 from regimen.errors import DataError, StoreError

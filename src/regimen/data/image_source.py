@@ -1,4 +1,4 @@
-"""What was read of images, before any decision about parts: training rows first, then those of test files."""
+"""What was read of images, before any decision about parts: training rows first, then those of other files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data.images import Pixels
 from regimen.data.naming import listed
+from regimen.data.pixel_files import Pixels
 from regimen.errors import DataError
 
 
@@ -21,7 +21,8 @@ class ImageSource:
         pixels: uint8 `[rows, channels, height, width]`.
         y: int64 codes `[rows]`.
         classes: Label of each code.
-        tested: How many of the last rows came from test files.
+        tested: How many rows after those of training came from test files.
+        validated: How many rows after those came from validation files.
         row_names: Name of each row's file, or empty.
         notes: What was decided while reading, in words.
     """
@@ -32,13 +33,14 @@ class ImageSource:
     y: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     tested: int = 0
+    validated: int = 0
     row_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def main(self) -> int:
-        """Number of rows that did not come from test files."""
-        return len(self.pixels) - self.tested
+        """Number of rows that are for training."""
+        return len(self.pixels) - self.tested - self.validated
 
 
 def joined(parts: Sequence[Pixels], where: str) -> Pixels:

@@ -1,21 +1,17 @@
 """Images and their labels as they are studied: pixels as bytes, class codes, every decision about them in words."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from regimen.data.pixel_files import BLOCK, Pixels, Place, place_of
 from regimen.data.tables import Rows, Table, canonical_bytes, rows_of_no_part
 from regimen.errors import DataError
 from regimen.records import Task
-
-Pixels = npt.NDArray[np.uint8]
-
-# Bytes read at once where all pixels are gone through: bounds memory on folders that lie in a file on disk.
-BLOCK = 1 << 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -96,6 +92,15 @@ class Images(ImageFeatures):
                 array.setflags(write=False)
                 digest.update(canonical_bytes(array))
         object.__setattr__(self, "digest", digest.hexdigest())
+
+    def __getstate__(self) -> list[Any]:
+        # Pixels in a file are not copied into every process.
+        values = [getattr(self, part.name) for part in fields(self)]
+        return [place_of(value) or value if isinstance(value, np.ndarray) else value for value in values]
+
+    def __setstate__(self, state: list[Any]) -> None:
+        for part, value in zip(fields(self), state, strict=True):
+            object.__setattr__(self, part.name, value.opened() if isinstance(value, Place) else value)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Images) and self.digest == other.digest

@@ -29,6 +29,7 @@ def load(
     ignore: Iterable[str] = (),
     test: str | None = None,
     validation: str | None = None,
+    image_size: int | tuple[int, int] | None = None,
 ) -> Data:
     """Read a table or images, decide what the columns or parts are, and say so in the notes.
 
@@ -39,8 +40,10 @@ def load(
         target: Name of the target column; needed for files, except .npz files with X and y.
         task: `classification` or `regression`; inferred from the target if None.
         ignore: Names of columns to leave out.
-        test: Path of a file whose rows are the test part; None draws it from the table.
+        test: Path of a file or folder whose rows are the test part; None takes the test files that belong to the
+            source, else draws it.
         validation: Path of a file whose rows validate every run; None draws them anew for each.
+        image_size: Height and width of images, or one number for both, in pixels; None keeps that of most.
 
     Raises:
         DataError: The table or the images can not be studied as they are.
@@ -53,7 +56,9 @@ def load(
     """
     if names_images(source):
         _refuse_table_options(source, target=target, task=task, ignore=ignore)
-        return load_images(source, test=test, validation=validation)
+        return load_images(source, test=test, validation=validation, image_size=image_size)
+    if image_size is not None:
+        raise OptionError(f"image_size: {source} is a table; leave it out")
     further = {"test": test, "validation": validation}
     return _table(
         read(source),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regimen.data.image_preparation import ImagePreparation
 from regimen.data.images import Data, Images
+from regimen.data.pixel_files import gathered
 from regimen.data.preparation import Constants, Preparation, Scaling
 from regimen.data.split import Split
 from regimen.data.tables import Floats, Rows, Table
@@ -126,7 +127,7 @@ def _prepared(table: Table, split: Split, scaling: Scaling | Constants) -> Prepa
 @lru_cache(maxsize=3)
 def _prepared_images(images: Images, split: Split, scaling: Scaling | Constants) -> Prepared:
     return Prepared(
-        x={part: torch.from_numpy(images.pixels[rows]) for part, rows in _parts(split).items()},
+        x={part: torch.from_numpy(gathered(images.pixels, rows)) for part, rows in _parts(split).items()},
         y={part: torch.from_numpy(images.y[rows]) for part, rows in _parts(split).items()},
         preparation=ImagePreparation.fit(images, split.train, scaling),
     )

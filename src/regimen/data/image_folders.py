@@ -1,0 +1,253 @@
+"""Folders with a folder of images for each class: what is in them, in which size they are read, what is left out."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from regimen.data.image_decoding import DAMAGED, EXTENSIONS, Header, Size, decode, read_header
+from regimen.data.image_source import ImageSource
+from regimen.data.naming import counted, listed
+from regimen.data.pixel_files import Pixels, PixelWriter
+from regimen.errors import DataError
+
+# Files decoded at a time: enough for all cores, little in memory.
+_BATCH = 64
+# So many names of files stand in a note.
+_NAMED = 5
+_PARTS = {"test": ("test",), "validation": ("validation", "val", "valid")}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Decoded:
+    """The images of some files that could be read.
+
+    Attributes:
+        pixels: uint8 `[rows, channels, height, width]`.
+        kept: Index of each row's file among those asked for.
+        notes: What was left out and what was changed, in words.
+    """
+
+    pixels: Pixels
+    kept: list[int]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Listed:
+    """The files of one part: by class, and how many others there are."""
+
+    files: list[tuple[str, Path]]
+    others: list[Path]
+    empty: list[str]
+
+
+def read_class_folders(
+    folder: Path, *, image_size: Size | None = None, channels: int | None = None, where: str = ""
+) -> ImageSource:
+    """Read `folder/<class>/*`, or `folder/train/<class>/*` with `folder/test/<class>/*` and `folder/validation/…`.
+
+    Args:
+        folder: The folder.
+        image_size: Height and width; None takes the most frequent of the training images.
+        channels: 1 or 3; None takes 3 as soon as a training image has colours.
+        where: For messages; the path if empty.
+
+    Raises:
+        DataError: There are no images in folders of classes, a class has none that can be read, a part has classes that
+            training lacks, or an image would exhaust the memory.
+    """
+    where = where or str(folder)
+    main = folder / "train" if (folder / "train").is_dir() else folder
+    parts = {"train": _listed(main, where)}
+    if main != folder:
+        for part, names in _PARTS.items():
+            found = next((folder / name for name in names if (folder / name).is_dir()), None)
+            if found is not None:
+                parts[part] = _listed(found, where)
+    if not parts["train"].files:
+        raise DataError(_no_images(folder, main, parts["train"]))
+    classes = tuple(dict.fromkeys(label for label, _ in parts["train"].files))
+    for part, content in parts.items():
+        unseen = sorted({label for label, _ in content.files} - set(classes))
+        if unseen:
+            raise DataError(
+                f"{where}: expected in {part} only classes of train ({listed(classes)}), got {listed(unseen)}; take "
+                "those folders out or add them to train"
+            )
+    files = [file for content in parts.values() for file in content.files]
+    decoded = read_images(
+        [path for _, path in files],
+        folder,
+        image_size=image_size,
+        channels=channels,
+        deciding=len(parts["train"].files),
+    )
+    ends = np.cumsum([len(content.files) for content in parts.values()])
+    of_part = np.searchsorted(ends, decoded.kept, side="right")
+    y = np.array([classes.index(files[index][0]) for index in decoded.kept], dtype=np.int64)
+    emptied = [label for code, label in enumerate(classes) if not (y[of_part == 0] == code).any()]
+    if emptied:
+        raise DataError(
+            f"{where}: expected images of each class that can be read, got none of {listed(emptied)} ("
+            f"{'; '.join(decoded.notes)}); get those files again or take the folder out"
+        )
+    counts = dict(zip(parts, np.bincount(of_part, minlength=len(parts)).tolist(), strict=True))
+    return ImageSource(
+        name=folder.resolve().name,
+        where=where,
+        pixels=decoded.pixels,
+        y=y,
+        classes=classes,
+        tested=counts.get("test", 0),
+        validated=counts.get("validation", 0),
+        row_names=tuple(str(files[index][1].relative_to(folder)) for index in decoded.kept),
+        notes=(*_said(parts), *decoded.notes),
+    )
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Return all files below a folder that are called like images, in the order of their paths; no hidden ones."""
+    found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file())
+    return [path for path in found if not any(_hidden(name) for name in path.relative_to(folder).parts)]
+
+
+def read_images(
+    paths: Sequence[Path],
+    folder: Path,
+    *,
+    image_size: Size | None = None,
+    channels: int | None = None,
+    deciding: int | None = None,
+) -> Decoded:
+    """Read files into one array; those that can not be read are left out and named.
+
+    Args:
+        paths: The files.
+        folder: What their names in notes are relative to.
+        image_size: Height and width; None takes the most frequent, the smallest of several that are.
+        channels: 1 or 3; None takes 3 as soon as one has colours.
+        deciding: Size and channels follow from the first so many; None for all.
+
+    Raises:
+        DataError: None can be read, or one would exhaust the memory.
+    """
+    headers: dict[int, Header] = {}
+    damaged: list[Path] = []
+    for index, path in enumerate(paths):
+        try:
+            headers[index] = read_header(path)
+        except DAMAGED:
+            damaged.append(path)
+    first = [header for index, header in headers.items() if deciding is None or index < deciding]
+    if not first:
+        raise DataError(f"{folder}: expected images that can be read, got none ({_damaged(damaged, folder)})")
+    size = image_size or _most_frequent([header.size for header in first])
+    depth = channels or (1 if all(header.grey for header in first) else 3)
+    writer, kept = PixelWriter(rows=len(headers), shape=(depth, *size)), []
+    for index, pixels in _decoded(headers, depth, size):
+        if pixels is None:
+            damaged.append(paths[index])
+        else:
+            writer.add(pixels)
+            kept.append(index)
+    if not kept:
+        raise DataError(f"{folder}: expected images that can be read, got none ({_damaged(damaged, folder)})")
+    read = [headers[index] for index in kept]
+    notes = [_damaged(sorted(damaged), folder)] if damaged else []
+    notes += _changes(read, depth, size, given=image_size is not None)
+    return Decoded(pixels=writer.finished(), kept=kept, notes=(*notes, *writer.notes))
+
+
+def _decoded(headers: dict[int, Header], channels: int, size: Size) -> Iterator[tuple[int, Pixels | None]]:
+    """Yield index and pixels of each file in their order, None where the file turns out to be damaged."""
+
+    def decoded(index: int) -> Pixels | None:
+        try:
+            return decode(headers[index], channels, size)
+        except DAMAGED:
+            return None
+
+    order = list(headers)
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes without the interpreter's lock
+        for start in range(0, len(order), _BATCH):
+            some = order[start : start + _BATCH]
+            yield from zip(some, pool.map(decoded, some), strict=True)
+
+
+def _listed(folder: Path, where: str) -> _Listed:
+    content = _Listed(files=[], others=[], empty=[])
+    try:
+        for directory in sorted(path for path in folder.iterdir() if not _hidden(path.name)):
+            if not directory.is_dir():
+                content.others.append(directory)
+                continue
+            inside = sorted(path for path in directory.iterdir() if not _hidden(path.name))
+            images = [path for path in inside if path.suffix.lower() in EXTENSIONS and path.is_file()]
+            content.files.extend((directory.name, path) for path in images)
+            content.others.extend(path for path in inside if path not in set(images))
+            if not images:
+                content.empty.append(directory.name)
+    except OSError as error:
+        raise DataError(f"{where}: expected a readable folder: {error.strerror}; check its permissions") from error
+    return content
+
+
+def _hidden(name: str) -> bool:
+    return name.startswith((".", "__")) or name.lower() in ("thumbs.db", "desktop.ini")
+
+
+def _no_images(folder: Path, main: Path, content: _Listed) -> str:
+    kinds = ", ".join(EXTENSIONS)
+    flat = [path for path in content.others if path.suffix.lower() in EXTENSIONS]
+    if flat:
+        return (
+            f"{folder}: expected a folder for each class with its images in it, got {counted(len(flat), 'image')} "
+            f"directly in {main}; sort them into folders named by class"
+        )
+    return f"{folder}: expected a folder for each class with images in it ({kinds}), got none; check the path"
+
+
+def _said(parts: dict[str, _Listed]) -> Iterator[str]:
+    others = [path for content in parts.values() for path in content.others]
+    if others:
+        named = listed([path.name for path in others[:_NAMED]]) + (" and so on" if len(others) > _NAMED else "")
+        yield f"left out what is no image in a folder of a class: {named}"
+    for part, content in parts.items():
+        if content.empty:
+            yield f"left out {counted(len(content.empty), 'folder')} of {part} without images: {listed(content.empty)}"
+
+
+def _damaged(files: Sequence[Path], folder: Path) -> str:
+    names = listed([str(path.relative_to(folder)) for path in files[:_NAMED]])
+    more = f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else ""
+    return f"left out {counted(len(files), 'file')} that can not be read as images or are cut off: {names}{more}"
+
+
+def _most_frequent(sizes: Sequence[Size]) -> Size:
+    counts = Counter(sizes)
+    return max(counts, key=lambda size: (counts[size], -size[0] * size[1], size))
+
+
+def _changes(headers: Sequence[Header], channels: int, size: Size, *, given: bool) -> Iterator[str]:
+    other = [header.size for header in headers if header.size != size]
+    wanted = f"{size[0]} x {size[1]}"
+    if other:
+        low, high = (f"{height} x {width}" for height, width in (min(other), max(other)))
+        why = "" if given else ", the most frequent size"
+        yield (
+            f"{len(other):,} of {counted(len(headers), 'image')} were resized to {wanted} (height x width){why}, "
+            f"cropped in the middle where proportions differ; they were {low}" + (f" to {high}" if low != high else "")
+        )
+    grey = sum(header.grey for header in headers)
+    if channels == 3 and grey:
+        yield f"{grey:,} of {counted(len(headers), 'image')} are grey and were read as RGB"
+    if channels == 1 and grey < len(headers):
+        yield f"{len(headers) - grey:,} of {counted(len(headers), 'image')} have colours and were read as grey"
+    transparent = sum(header.transparent for header in headers)
+    if transparent:
+        yield f"{transparent:,} of {counted(len(headers), 'image')} have transparent parts, which were laid on white"
