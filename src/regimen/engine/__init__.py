@@ -2,7 +2,18 @@
 
 from regimen.engine.native import why_not
 from regimen.engine.reference import train_one
+from regimen.engine.size import against_native
 from regimen.engine.trainer import ENGINES, EngineChoice, Trainer, choose_engine, train
 from regimen.engine.workers import one_thread
 
-__all__ = ["ENGINES", "EngineChoice", "Trainer", "choose_engine", "one_thread", "train", "train_one", "why_not"]
+__all__ = [
+    "ENGINES",
+    "EngineChoice",
+    "Trainer",
+    "against_native",
+    "choose_engine",
+    "one_thread",
+    "train",
+    "train_one",
+    "why_not",
+]

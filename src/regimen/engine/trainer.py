@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Self
 
 from regimen.data import Data
-from regimen.engine.native import train_native, why_not
+from regimen.engine.native import train_native
 from regimen.engine.reference import train_one
+from regimen.engine.size import against_native
 from regimen.engine.workers import WorkerPool, one_thread
 from regimen.errors import OptionError, nearest
 from regimen.kernels.native import find_kernels, why_no_kernels
@@ -44,7 +45,7 @@ def choose_engine(name: str = "auto") -> EngineChoice:
         return EngineChoice(name="reference", reasons={"reference": "trains every model", "native": why_no_kernels()})
     reasons = {"native": f"whole runs in C++, one on each core ({kernels.isa})"}
     if name == "auto":
-        reasons["reference"] = "trains what native can not"
+        reasons["reference"] = "trains what native can not, or not faster"
     return EngineChoice(name="native", reasons=reasons)
 
 
@@ -59,7 +60,7 @@ class Trainer:
 
     Args:
         tables: Every table that a run will name.
-        engine: `auto`, `native` or `reference`.
+        engine: `auto` (each run where it trains fastest, see `regimen.engine.size`), `native` or `reference`.
         processes: Runs trained at a time (in threads, if native), >= 1; default one for each processor core.
 
     Raises:
@@ -99,7 +100,7 @@ class Trainer:
         return [results[index] for index in range(len(runs))]
 
     def _results(self, runs: Sequence[Run], keep: Collection[str]) -> Generator[tuple[int, RunResult], None, None]:
-        reasons = [why_not(run) if self.choice.name == "native" else "" for run in runs]
+        reasons = [against_native(run, self.engine) if self.choice.name == "native" else "" for run in runs]
         refused = {reason for reason in reasons if reason}
         if self.engine == "native" and refused:
             raise OptionError(f"--engine native: {'; '.join(sorted(refused))}; use --engine auto")

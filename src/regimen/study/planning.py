@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from regimen import streams
 from regimen.data import Images, default_metric, find_metric
-from regimen.engine import choose_engine, why_not
+from regimen.engine import against_native, choose_engine
 from regimen.run import Run, recipe_to_dict
 from regimen.study.family import Breadth, Shape, candidate_arms, fit, full_shape
 from regimen.study.layout import Layout, search_key
@@ -44,7 +44,7 @@ def make_plan(
     limit = options.limit
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
     choice = choose_engine(options.engine)
-    fast = choice.name == "native" and why_not(probe) is None
+    fast = choice.name == "native" and against_native(probe, options.engine) is None
     breadth: Breadth = "all" if limit is not None else "settings" if fast else "first"
     arms, notes = candidate_arms(
         options.techniques,

@@ -1,0 +1,59 @@
+"""Up to which size of network the native engine is the faster one: what `auto` goes by."""
+
+from regimen.data import Images
+from regimen.engine.native import why_not
+from regimen.models import LinearLayer
+from regimen.run import Run
+
+# A run's weights and its optimizer's moments no longer stay in a cache, and torch cuts large products into better
+# blocks. Native over two processes of the reference, networks 784-w-w-w-w-10 on two Zen 4 cores: w = 1024 (4.0 million
+# weights): 1.6, 1.1, 1.1 times as fast at batches of 32, 100, 512 rows; w = 1536 (8.3 million): 1.5, 1.0, 1.0;
+# w = 2048 (14.2 million): 1.4, 1.0, 0.8. On two Cascade Lake cores: w = 1024, 1.0.
+MOST_WEIGHTS = 4_000_000
+# So small a batch leaves both engines waiting for memory, and native reads it less often.
+SMALL_BATCH = 32
+
+
+def against_native(run: Run, asked: str) -> str | None:
+    """Return why this run is not trained natively, or None if it is.
+
+    Args:
+        run: What to train.
+        asked: The engine asked for: `native` trains all that it can, `auto` what it is faster at.
+    """
+    return why_not(run) or (too_large(run) if asked == "auto" else None)
+
+
+def too_large(run: Run) -> str | None:
+    """Return in words that the network is too large for the native engine to gain anything, or None.
+
+    Example:
+        >>> from regimen.data import load, pair_split
+        >>> from regimen.models import MLP
+        >>> from regimen.run import Recipe
+        >>> import numpy as np
+        >>> data = load("iris")
+        >>> split = pair_split(data, np.arange(150), 1)
+        >>> large = MLP(hidden=(2048, 2048))
+        >>> run = Run(recipe=Recipe(batch_size=64), model=large, data=data, split=split, key=1, metric="accuracy")
+        >>> too_large(run)
+        'is no faster with 4.2 million weights in batches of 64 (at most 4 million, or batches of 32)'
+    """
+    count = weights(run)
+    if count <= MOST_WEIGHTS or run.recipe.batch_size <= SMALL_BATCH:
+        return None
+    return (
+        f"is no faster with {count / 1e6:.1f} million weights in batches of {run.recipe.batch_size} "
+        f"(at most {MOST_WEIGHTS / 1e6:g} million, or batches of {SMALL_BATCH})"
+    )
+
+
+def weights(run: Run) -> int:
+    """Return how many weights the linear layers have; of a table before its preparation, which may add a few inputs."""
+    data = run.data
+    if isinstance(data, Images):
+        layers = run.layers(data.shape, len(data.classes))
+    else:
+        inputs = data.numbers.shape[1] + sum(len(column.levels) for column in data.columns)
+        layers = run.layers(inputs, len(data.classes) or 1)
+    return sum(layer.in_features * layer.out_features for layer in layers if isinstance(layer, LinearLayer))
