@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.ticker import MaxNLocator
 
 from regimen.experiments import pictures
 from regimen.experiments.context import Picture
+from regimen.experiments.curve_pictures import whole_epochs
 from regimen.experiments.mnist_training import Scores
 
 
@@ -35,7 +35,7 @@ def cost_picture(costs: Sequence[float], scores: Sequence[Scores], posted: Seque
             pictures.line(axes, epochs, losses, label="measured, test images 0..1, eval mode")
             pictures.label(axes, x="epoch", y="cross-entropy (nats)", title=title)
             axes.set_ylim(bottom=0)
-            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            whole_epochs(axes)
         pictures.legend(left, loc="upper right")
     return Picture(
         name="costs",
