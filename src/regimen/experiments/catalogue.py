@@ -90,6 +90,21 @@ class Entry:
 
 ENTRIES: tuple[Entry, ...] = (
     Entry(
+        name="digits-dropout",
+        part="A",
+        title="Dropout and batch normalization on digits",
+        post="A network 64-100-100-100-100-10 with dropout 0.5 after every ReLU learns the digits of scikit-learn for "
+        "100 epochs; training and test loss are plotted with dropout and without. Batch normalization, which the "
+        "title promises too, is added here.",
+        mistakes=(
+            "The running training loss is divided by the last index of the batches, not by their number.",
+            "It is measured with dropout on, while the test loss is measured with dropout off.",
+        ),
+        home="digits_dropout:digits_dropout",
+        seconds_quick=4.0,
+        seconds=30.0,
+    ),
+    Entry(
         name="overfit-curve",
         part="F",
         title="A network learns noise, and dropout stops it",

@@ -12,7 +12,7 @@ DIGITS = 4
 
 def posted_text(row: Row) -> str:
     """Return the posted figure with its unit, or a dash."""
-    return MISSING if row.posted is None else _with_unit(f"{row.posted:.12g}", row.unit)
+    return MISSING if row.posted is None else _with_unit(f"{row.posted:,.12g}", row.unit)
 
 
 def measured_text(row: Row) -> str:
