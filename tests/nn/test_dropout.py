@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from regimen.errors import OptionError
-from regimen.kernels import dropout_mask, effective_p, keep_scale
+from regimen.kernels import dropout_mask, dropout_operations, effective_p, keep_scale
 from regimen.nn import Dropout, step
 
 KEY = 7
@@ -129,12 +129,18 @@ def test_steps_may_be_gone_through_in_any_order() -> None:
         assert torch.equal(drop(layer, x, n, ahead=3), dropout_mask(KEY, 0.5, rows=4, features=16, step=n)[0])
 
 
-def test_a_block_drawn_ahead_is_bounded_and_still_right(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("regimen.nn.dropout.MAX_AHEAD", 100)
-    layer, x = Dropout(0.4, seed=KEY), torch.ones(4, 12)
-    for n in range(5):
-        assert torch.equal(drop(layer, x, n, ahead=1000), dropout_mask(KEY, 0.4, rows=4, features=12, step=n)[0])
-        assert sum(block.masks.numel() for block in layer._blocks.values()) <= 100
+@pytest.mark.parametrize("elements", [1 << 18, 100])
+def test_without_the_kernels_masks_drawn_ahead_are_bounded_and_right(
+    elements: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGIMEN_ISA", "none")
+    monkeypatch.setattr(dropout_operations, "AHEAD_ELEMENTS", elements)
+    dropout_operations._ahead.cache_clear()
+    layer, x = Dropout(0.4, seed=KEY, site=3), torch.ones(4, 12)
+    for n in (0, 1, 2, 15, 16, 40):
+        expected = dropout_mask(KEY, 0.4, rows=4, features=12, step=n, site=3)[0]
+        assert torch.equal(drop(layer, x, n, ahead=1000), expected)
+    assert dropout_operations._ahead.cache_info().currsize == (3 if elements > 100 else 0)
 
 
 def test_a_partial_batch_has_the_first_rows_of_the_mask() -> None:
@@ -147,7 +153,7 @@ def test_a_partial_batch_has_the_first_rows_of_the_mask() -> None:
 
 def test_each_call_within_a_forward_draws_its_own_mask() -> None:
     layer, x = Dropout(0.5, seed=KEY, site=4), torch.ones(3, 16)
-    for _ in range(2):  # the second time from what was drawn ahead
+    for _ in range(2):
         with step(layer, 0, ahead=3):
             drawn = [layer(x) for _ in range(3)]
         for call, y in enumerate(drawn):
@@ -155,7 +161,7 @@ def test_each_call_within_a_forward_draws_its_own_mask() -> None:
 
 
 @pytest.mark.parametrize("changes", [{"p": 0.9}, {"seed": 8}, {"site": 3}])
-def test_a_layer_whose_rate_seed_or_site_is_changed_forgets_what_it_drew_ahead(changes: dict[str, float]) -> None:
+def test_a_layer_whose_rate_seed_or_site_is_changed_draws_by_the_new_one(changes: dict[str, float]) -> None:
     layer, x = Dropout(0.2, seed=KEY), torch.ones(4, 64)
     drop(layer, x, 0, ahead=5)
     for name, value in changes.items():

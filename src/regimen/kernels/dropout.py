@@ -36,6 +36,50 @@ def effective_p(p: float) -> float:
     return p if p in (0.0, 1.0) else keep_threshold(p) / LEVELS
 
 
+def kept_elements(
+    key: int,
+    threshold: int,
+    *,
+    rows: int,
+    features: int,
+    step: int,
+    third: int,
+    steps: int = 1,
+    first_row: int = 0,
+    device: torch.device | None = None,
+) -> Tensor:
+    """Return which elements are kept, bool `[steps, rows, features]`: those whose 16-bit value is >= `threshold`.
+
+    Counter: c0 = feature // 8, c1 = row, c2 = step, c3 = `third`. The four words give eight 16-bit values, low half
+    first, for the features 8·c0 … 8·c0 + 7.
+
+    Args:
+        key: 64-bit key.
+        threshold: Of `keep_threshold`.
+        rows: Rows of the batch.
+        features: Elements of one row (flattened, channels last), or its channels.
+        step: First optimizer step, counted from 0.
+        third: Counter word c3 of `regimen.streams.counter3`.
+        steps: How many consecutive steps to draw at once.
+        first_row: Number of the first row within the optimizer step.
+        device: Where to draw; the bits are the same everywhere.
+
+    Raises:
+        OptionError: An index does not fit in the counter.
+    """
+    if features >= MAX_FEATURES or first_row + rows > 1 << 32 or step + steps > 1 << 32:
+        raise OptionError(
+            "random stream exhausted: expected features < 2^35, rows and steps up to 2^32, "
+            f"got features={features}, rows={first_row + rows}, last step={step + steps - 1}"
+        )
+    c0 = torch.arange(-(-features // 8), dtype=torch.int64, device=device)
+    c1 = torch.arange(first_row, first_row + rows, dtype=torch.int64, device=device)[:, None]
+    c2 = torch.arange(step, step + steps, dtype=torch.int64, device=device)[:, None, None]
+    four = torch.stack(philox(key, c0, c1, c2, third), dim=-1)
+    values = torch.stack((four & 0xFFFF, four >> 16), dim=-1).flatten(-3)[..., :features]
+    return values >= threshold
+
+
 def dropout_mask(
     key: int,
     p: float,
@@ -47,11 +91,11 @@ def dropout_mask(
     site: int = 0,
     call: int = 0,
     dtype: torch.dtype = torch.float32,
+    purpose: Purpose = Purpose.MASK,
 ) -> Tensor:
     """Return scaled masks for consecutive optimizer steps: 0 where an element is dropped, else 1/(1 - effective_p).
 
-    Counter: c0 = feature // 8, c1 = row, c2 = step, c3 = (mask, call, site). The four words give eight 16-bit values,
-    low half first, for the features 8·c0 … 8·c0 + 7.
+    The counter is that of `kept_elements`, with c3 = (purpose, call, site).
 
     Args:
         key: 64-bit run key.
@@ -63,6 +107,7 @@ def dropout_mask(
         site: Weight layers before the dropout.
         call: How many times the module was already used in this forward.
         dtype: Of the mask; the scale is computed in float64 and rounded once.
+        purpose: What is masked.
 
     Returns:
         Tensor `[steps, rows, features]`.
@@ -77,16 +122,10 @@ def dropout_mask(
     """
     if not 0.0 <= p <= 1.0:
         raise OptionError(f"p: expected a drop probability in [0, 1], got {p!r}")
-    if features >= MAX_FEATURES or rows >= 1 << 32 or step + steps > 1 << 32:
-        raise OptionError(
-            "random stream exhausted: expected features < 2^35, rows and steps < 2^32, "
-            f"got features={features}, rows={rows}, last step={step + steps - 1}"
-        )
     if p in (0.0, 1.0):
         return torch.full((steps, rows, features), 1.0 - p, dtype=dtype)
-    c0 = torch.arange(-(-features // 8), dtype=torch.int64)
-    c1 = torch.arange(rows, dtype=torch.int64)[:, None]
-    c2 = torch.arange(step, step + steps, dtype=torch.int64)[:, None, None]
-    four = torch.stack(philox(key, c0, c1, c2, counter3(Purpose.MASK, site=site, call=call)), dim=-1)
-    values = torch.stack((four & 0xFFFF, four >> 16), dim=-1).flatten(-3)[..., :features]
-    return (values >= keep_threshold(p)).to(dtype) * torch.tensor(keep_scale(p), dtype=torch.float64).to(dtype)
+    kept = kept_elements(
+        key, keep_threshold(p), rows=rows, features=features, step=step, steps=steps,
+        third=counter3(purpose, site=site, call=call),
+    )  # fmt: skip
+    return kept.to(dtype) * torch.tensor(keep_scale(p), dtype=torch.float64).to(dtype)

@@ -1,52 +1,57 @@
-"""Element dropout whose masks depend on nothing but key, place, step, row and feature."""
+"""Dropout of elements and of whole channels, drop-in for torch.nn, with masks from the frozen stream."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+import warnings
 
-import torch
 from torch import Tensor, nn
 
 from regimen.errors import OptionError
-from regimen.kernels import dropout_mask
-from regimen.streams import check_key
-
-# Masks drawn ahead are kept as float32; 2^22 elements are 16 MB, which amortises the drawing at any batch size.
-MAX_AHEAD = 1 << 22
+from regimen.kernels import Form, Noise, keep_scale, keep_threshold
+from regimen.nn.stream_layer import StreamLayer
 
 
-class _Block(NamedTuple):
-    """Masks `[steps, rows, features]` of one call from step `first` on, and all else that they depend on."""
+class _Masking(StreamLayer):
+    """A layer that multiplies by a mask of zeros and 1/(1 - p)."""
 
-    drawn_for: tuple[int, float, int, int, torch.dtype]
-    first: int
-    masks: Tensor
+    form = Form.ELEMENTS
 
-    def holds(self, step: int, rows: int) -> bool:
-        return self.first <= step < self.first + len(self.masks) and rows <= self.masks.shape[1]
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
+    ) -> None:
+        nn.Module.__init__(self)
+        self._take_place(p, seed, site)
+        self.p = p
+        self.inplace = inplace
+
+    def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
+        return Noise(self.form, keep_threshold(self.p), keep_scale(self.p), 0.0, 0.0, third, first_row, ahead)
 
 
-class Dropout(nn.Module):
+class Dropout(_Masking, nn.Dropout):
     """Zero each element with probability `p` while training, and scale the others by 1/(1 - p).
 
     y = x · m / (1 - p) with m ~ Bernoulli(1 - p), drawn anew at every forward call in train mode; identity in eval
-    mode. `p` is the drop probability, not the keep probability.
+    mode. `p` is the drop probability, not the keep probability. The mask is not stored: the backward pass draws it
+    again.
 
     Args:
         p: Drop probability in [0, 1]; rates are rounded to 1/65536 (`regimen.kernels.effective_p`).
         inplace: Overwrite the input.
         seed: None draws one 64-bit key from PyTorch's default generator per forward, so `torch.manual_seed` rules.
             A number makes masks follow the frozen stream; they then need the step, from `with step(model, n):`.
-        site: Weight layers before this one (0 is the input): its place in the stream.
+        site: Place in the stream, below 65,536: weight layers before this one. None takes the ordinal of the layer in
+            `named_modules()` of the model that `step` is given.
 
     Raises:
-        OptionError: `p` or `seed` is out of range; a seeded layer is used in training outside `step`.
+        OptionError: `p`, `seed` or `site` is out of range; in training, a seeded layer is used outside `step`, or the
+            input is not of a floating-point type.
 
     Shape:
         Input `[rows, features…]`, output the same. One dimension counts as one row; four and five are images and
-        volumes `[rows, channels, …]`, whose features are numbered channels last.
+        volumes `[rows, channels, …]`, whose features are numbered channels last, however they lie in memory.
 
     Example:
+        >>> import torch
+        >>> from regimen.nn import step
         >>> layer = Dropout(0.5, seed=1)
         >>> with step(layer, 0):
         ...     first = layer(torch.ones(2, 8))
@@ -59,77 +64,155 @@ class Dropout(nn.Module):
         networks from overfitting", JMLR 15, section 4, with the scaling moved to training ("inverted dropout").
     """
 
-    def __init__(self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int = 0) -> None:
-        super().__init__()
-        if not 0.0 <= p <= 1.0:
-            raise OptionError(f"p: expected a drop probability in [0, 1], got {p!r}")
-        self.p = p
-        self.inplace = inplace
-        self.seed = None if seed is None else check_key(seed)
-        self.site = site
-        self._step: int | None = None
-        self._ahead = 1
-        self._calls = 0
-        self._blocks: dict[int, _Block] = {}
-
-    def extra_repr(self) -> str:
-        """Return the arguments as torch.nn prints them."""
-        return f"p={self.p}, inplace={self.inplace}" + ("" if self.seed is None else f", seed={self.seed}")
-
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with dropout in train mode, unchanged in eval mode."""
-        if not self.training or self.p == 0.0 or input.numel() == 0:
-            return input
-        rows, features = (1, input.numel()) if input.dim() < 2 else (input.shape[0], input[0].numel())
-        # Half types are multiplied in float32 and rounded once.
-        dtype = torch.float64 if input.dtype == torch.float64 else torch.float32
-        if self.seed is None:
-            key = int(torch.randint(-(1 << 63), (1 << 63) - 1, ()).item()) & ((1 << 64) - 1)
-            mask = dropout_mask(key, self.p, rows=rows, features=features, step=0, dtype=dtype)[0]
-        else:
-            mask = self._mask(self.seed, rows, features, dtype)
-        mask = _like(mask, input.shape).to(input.device)
-        return input.mul_(mask) if self.inplace else (input * mask).to(input.dtype)
-
-    def _mask(self, seed: int, rows: int, features: int, dtype: torch.dtype) -> Tensor:
-        if self._step is None:
-            raise OptionError(
-                "Dropout with a seed needs the step in training: wrap the forward in `with step(model, n):`"
-            )
-        call, self._calls = self._calls, self._calls + 1
-        block = self._blocks.get(call)
-        drawn_for = (seed, self.p, self.site, features, dtype)
-        if block is None or block.drawn_for != drawn_for or not block.holds(self._step, rows):
-            steps = max(1, min(self._ahead, MAX_AHEAD // (rows * features)))
-            masks = dropout_mask(
-                seed, self.p, rows=rows, features=features, step=self._step, steps=steps, site=self.site, call=call,
-                dtype=dtype,
-            )  # fmt: skip
-            block = self._blocks[call] = _Block(drawn_for, self._step, masks)
-        return block.masks[self._step - block.first, :rows]
+        return self._perturb(input)
 
 
-def _like(mask: Tensor, shape: torch.Size) -> Tensor:
-    """Give the mask `[rows, features]` of a flattened input that input's shape; images count channels last."""
-    if len(shape) in (4, 5):
-        return mask.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
-    return mask.reshape(shape)
+class Dropout1d(_Masking, nn.Dropout1d):
+    """Zero whole channels of sequences with probability `p` while training, and scale the others by 1/(1 - p).
 
-
-@contextmanager
-def step(model: nn.Module, n: int, *, ahead: int = 1) -> Iterator[None]:
-    """Tell the seeded layers of `model` that the forward inside belongs to optimizer step `n` (from 0).
+    y[n, c, :] = x[n, c, :] · m[n, c] / (1 - p) with m ~ Bernoulli(1 - p); identity in eval mode. Neighbouring
+    positions of one channel are alike, so dropping single ones removes little; dropping channels does.
 
     Args:
-        model: Module whose seeded layers are told.
-        n: Optimizer step, counted from 0.
-        ahead: How many steps, this one included, are sure to follow: their masks may be drawn together.
+        p: Drop probability in [0, 1] of a channel.
+        inplace: Overwrite the input.
+        seed: As for `Dropout`.
+        site: As for `Dropout`.
+
+    Raises:
+        OptionError: As for `Dropout`; or the input has neither two nor three dimensions.
+
+    Shape:
+        Input `[rows, channels, length]`, or `[channels, length]` for one row; output the same.
+
+    Example:
+        >>> import torch
+        >>> channels = Dropout1d(0.5)(torch.ones(2, 4, 10)).mean(dim=-1)
+        >>> set(channels.flatten().tolist()) <= {0.0, 2.0}
+        True
+
+    Reference:
+        Tompson, Goroshin, Jain, LeCun and Bregler (2015), "Efficient object localization using convolutional
+        networks", section 3.2, arXiv:1411.4280.
     """
-    layers = [module for module in model.modules() if isinstance(module, Dropout) and module.seed is not None]
-    for layer in layers:
-        layer._step, layer._ahead, layer._calls = n, ahead, 0
-    try:
-        yield
-    finally:
-        for layer in layers:
-            layer._step = None
+
+    form = Form.CHANNELS
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return `input` with channel dropout in train mode, unchanged in eval mode."""
+        if input.dim() not in (2, 3):
+            raise OptionError(
+                "Dropout1d: expected [rows, channels, length] or [channels, length], "
+                f"got {input.dim()} dimensions {list(input.shape)}"
+            )
+        return _with_rows(self, input, batched=input.dim() == 3)
+
+
+class Dropout2d(_Masking, nn.Dropout2d):
+    """Zero whole channels of images with probability `p` while training, and scale the others by 1/(1 - p).
+
+    y[n, c, :, :] = x[n, c, :, :] · m[n, c] / (1 - p) with m ~ Bernoulli(1 - p); identity in eval mode.
+
+    Args:
+        p: Drop probability in [0, 1] of a channel.
+        inplace: Overwrite the input.
+        seed: As for `Dropout`.
+        site: As for `Dropout`.
+
+    Raises:
+        OptionError: As for `Dropout`; or the input has fewer than two dimensions.
+
+    Shape:
+        Input `[rows, channels, height, width]`, output the same. As in torch.nn, three dimensions are taken as
+        `[rows, channels, length]`, with a warning, and other numbers of dimensions are warned of.
+
+    Example:
+        >>> import torch
+        >>> channels = Dropout2d(0.5)(torch.ones(2, 4, 5, 5)).mean(dim=(2, 3))
+        >>> set(channels.flatten().tolist()) <= {0.0, 2.0}
+        True
+
+    Reference:
+        Tompson, Goroshin, Jain, LeCun and Bregler (2015), "Efficient object localization using convolutional
+        networks", section 3.2, arXiv:1411.4280.
+    """
+
+    form = Form.CHANNELS
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return `input` with channel dropout in train mode, unchanged in eval mode."""
+        _require_channels(self, input)
+        if input.dim() == 3:
+            warnings.warn(
+                "Dropout2d: three dimensions are taken as [rows, channels, length], as torch.nn does for now; "
+                "Dropout1d says so without a warning",
+                stacklevel=2,
+            )
+        elif input.dim() != 4:
+            _warn_of_dimensions(self, input)
+        return self._perturb(input)
+
+
+class Dropout3d(_Masking, nn.Dropout3d):
+    """Zero whole channels of volumes with probability `p` while training, and scale the others by 1/(1 - p).
+
+    y[n, c, :, :, :] = x[n, c, :, :, :] · m[n, c] / (1 - p) with m ~ Bernoulli(1 - p); identity in eval mode.
+
+    Args:
+        p: Drop probability in [0, 1] of a channel.
+        inplace: Overwrite the input.
+        seed: As for `Dropout`.
+        site: As for `Dropout`.
+
+    Raises:
+        OptionError: As for `Dropout`; or the input has no dimension for channels.
+
+    Shape:
+        Input `[rows, channels, depth, height, width]`, or without rows for one row; output the same. As in torch.nn,
+        other numbers of dimensions are warned of and taken as `[channels, …]`.
+
+    Example:
+        >>> import torch
+        >>> channels = Dropout3d(0.5)(torch.ones(2, 4, 3, 3, 3)).mean(dim=(2, 3, 4))
+        >>> set(channels.flatten().tolist()) <= {0.0, 2.0}
+        True
+
+    Reference:
+        Tompson, Goroshin, Jain, LeCun and Bregler (2015), "Efficient object localization using convolutional
+        networks", section 3.2, arXiv:1411.4280.
+    """
+
+    form = Form.CHANNELS
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Return `input` with channel dropout in train mode, unchanged in eval mode."""
+        if input.dim() not in (4, 5):
+            _warn_of_dimensions(self, input)
+        return _with_rows(self, input, batched=input.dim() == 5)
+
+
+def _with_rows(layer: StreamLayer, input: Tensor, *, batched: bool) -> Tensor:
+    """Apply `layer` to `input`, which is a single row unless `batched`."""
+    if batched:
+        return layer._perturb(input)
+    _require_channels(layer, input[None])
+    output = layer._perturb(input.unsqueeze(0))
+    return input if layer.inplace else output.squeeze(0)
+
+
+def _require_channels(layer: nn.Module, input: Tensor) -> None:
+    if input.dim() < 2:
+        raise OptionError(
+            f"{type(layer).__name__}: expected at least a dimension of rows and one of channels, "
+            f"got {input.dim()} dimensions {list(input.shape)}; Dropout takes any"
+        )
+
+
+def _warn_of_dimensions(layer: nn.Module, input: Tensor) -> None:
+    warnings.warn(
+        f"{type(layer).__name__}: {input.dim()} dimensions are neither images nor volumes; torch.nn deprecates this: "
+        "use Dropout for elements",
+        stacklevel=3,
+    )

@@ -1,0 +1,79 @@
+"""Dropout and Gaussian noise by PyTorch's operations: on any device, and where the C++ kernels are not installed."""
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+
+from regimen.kernels.dropout import kept_elements
+from regimen.kernels.dropout_noise import Form, Noise
+from regimen.streams import normal, philox
+
+# Masks of steps that are sure to follow are drawn together: 16 steps in the time of two.
+AHEAD_STEPS = 16
+AHEAD_ELEMENTS = 1 << 18
+
+
+def add_noise_by_operations(x: Tensor, key: int, step: int, noise: Noise) -> Tensor:
+    """Return `x` with noise; see `regimen.kernels.add_noise`, whose readable reference this is."""
+    wide = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
+    rows, features = _rows_and_features(x.shape)
+    if noise.form is Form.GAUSSIAN:
+        return (wide * _like(_factors(x, key, step, noise, rows, features), x.shape)).to(x.dtype)
+    if noise.form is Form.ROWS:
+        rows, features = x.shape[0], 1
+    elif noise.form is Form.CHANNELS:
+        features = x.shape[1]
+    kept = _kept(x.device, key, step, noise, rows, features)
+    if noise.form is Form.ELEMENTS:
+        kept = _like(kept, x.shape)
+    else:
+        kept = kept.reshape(kept.shape[: 2 if noise.form is Form.CHANNELS else 1] + (1,) * (x.dim() - kept.dim()))
+    y = wide * torch.where(kept, *_constants(wide, noise.scale, 0.0))
+    if noise.kept_shift != 0.0 or noise.dropped_shift != 0.0:
+        y = y + torch.where(kept, *_constants(wide, noise.kept_shift, noise.dropped_shift))
+    return y.to(x.dtype)
+
+
+def _constants(like: Tensor, first: float, second: float) -> tuple[Tensor, Tensor]:
+    """Return the two numbers, each rounded once from float64."""
+    pair = torch.tensor([first, second], dtype=torch.float64, device=like.device).to(like.dtype)
+    return pair[0], pair[1]
+
+
+def _rows_and_features(shape: torch.Size) -> tuple[int, int]:
+    return (1, math.prod(shape)) if len(shape) < 2 else (shape[0], math.prod(shape[1:]))
+
+
+def _like(values: Tensor, shape: torch.Size) -> Tensor:
+    """Give `[rows, features]` of a flattened input that input's shape; images count channels last."""
+    if len(shape) in (4, 5):
+        return values.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+    return values.reshape(shape)
+
+
+def _kept(device: torch.device, key: int, step: int, noise: Noise, rows: int, features: int) -> Tensor:
+    block = AHEAD_STEPS * (padded := -(-rows // 32) * 32) * features
+    if noise.ahead and block <= AHEAD_ELEMENTS and device.type == "cpu":
+        first = step - step % AHEAD_STEPS
+        return _ahead(key, noise.threshold, padded, features, first, noise.third, noise.first_row)[step - first, :rows]
+    return kept_elements(
+        key, noise.threshold, rows=rows, features=features, step=step, third=noise.third, first_row=noise.first_row,
+        device=device,
+    )[0]  # fmt: skip
+
+
+@functools.lru_cache(maxsize=64)  # 16 MB; the backward pass of a step finds its masks here too
+def _ahead(key: int, threshold: int, rows: int, features: int, step: int, third: int, first_row: int) -> Tensor:
+    return kept_elements(
+        key, threshold, rows=rows, features=features, step=step, steps=AHEAD_STEPS, third=third, first_row=first_row
+    )
+
+
+def _factors(x: Tensor, key: int, step: int, noise: Noise, rows: int, features: int) -> Tensor:
+    """Return 1 + scale · normal, `[rows, features]`, rounded to float32; c0 = feature // 4."""
+    c0 = torch.arange(-(-features // 4), dtype=torch.int64, device=x.device)
+    c1 = torch.arange(noise.first_row, noise.first_row + rows, dtype=torch.int64, device=x.device)[:, None]
+    words = torch.stack(philox(key, c0, c1, step, noise.third), dim=-1).flatten(-2)
+    return (1.0 + noise.scale * normal(words)[:, :features]).to(torch.float32)
