@@ -29,7 +29,8 @@ def add_noise_by_operations(x: Tensor, key: int, step: int, noise: Noise) -> Ten
     if noise.form is Form.ELEMENTS:
         kept = _like(kept, x.shape)
     else:
-        kept = kept.reshape(kept.shape[: 2 if noise.form is Form.CHANNELS else 1] + (1,) * (x.dim() - kept.dim()))
+        shared = 2 if noise.form is Form.CHANNELS else 1
+        kept = kept.reshape(*kept.shape[:shared], *(1,) * (x.dim() - shared))
     y = wide * torch.where(kept, *_constants(wide, noise.scale, 0.0))
     if noise.kept_shift != 0.0 or noise.dropped_shift != 0.0:
         y = y + torch.where(kept, *_constants(wide, noise.kept_shift, noise.dropped_shift))
