@@ -159,7 +159,7 @@ class Contest:
 
             self.jax = compiled(digits_job(2 if quick else 4))
         alone = [name for name in ("plain", "lean") if name in names]
-        self.threads = {name: self._better_threads(getattr(rivals, name)) for name in alone}
+        self.threads = {name: 1 if quick else self._better_threads(getattr(rivals, name)) for name in alone}
 
     def _better_threads(self, train: rivals.Contestant) -> int:
         """Return 1 or 2, whichever trains one run in less time; small products often lose by a second thread."""
@@ -208,7 +208,7 @@ class Contest:
 def measured(record: Record, contest: Contest, runs: int, repeats: int) -> None:
     """Measure all contestants for a number of runs, and add their rows."""
     entries = contest.entries(runs)
-    rates = {"sgemm": sgemm_rate(2), "sgemm_one_thread": sgemm_rate(1)}
+    rates = {"sgemm": sgemm_rate(2, quick=contest.quick), "sgemm_one_thread": sgemm_rate(1, quick=contest.quick)}
     found = interleaved({name: entry.microseconds for name, entry in entries.items()} | rates, repeats=repeats)
     for name, entry in entries.items():
         flops = entry.job.flops_per_step

@@ -111,7 +111,7 @@ def cases(exponents: Sequence[int], *, quick: bool) -> list[Case]:
     return found
 
 
-def measured(record: Record, case: Case, names: Sequence[str], repeats: int) -> None:
+def measured(record: Record, case: Case, names: Sequence[str], repeats: int, *, quick: bool) -> None:
     """Measure one case for all contestants, and add their rows."""
     torch.set_num_threads(case.threads)
     samples: dict[str, Callable[[], float]] = {}
@@ -126,7 +126,7 @@ def measured(record: Record, case: Case, names: Sequence[str], repeats: int) -> 
         calls = max(1, round(SAMPLE_SECONDS / once))
         samples[name] = lambda action=action, calls=calls: seconds_of(action, calls=calls) * 1e6
     found = interleaved(samples, repeats=repeats)
-    rate = sgemm_rate(case.threads)
+    rate = sgemm_rate(case.threads, quick=quick)
     sgemm = summary([rate() for _ in range(3)])
     elements = torch.Size(case.shape).numel()
     for name, values in found.items():
@@ -135,7 +135,7 @@ def measured(record: Record, case: Case, names: Sequence[str], repeats: int) -> 
             dtype=str(case.dtype).removeprefix("torch."),
             elements=elements,
             threads=case.threads,
-            pass_="forward_backward" if case.backward else "forward",
+            **{"pass": "forward_backward" if case.backward else "forward"},
             contestant=name,
             microseconds=summary(values),
             **{f"ratio_to_{base}": ratio(values, found[base]) for base in ("torch", "multiply_out") if base in found},
@@ -152,7 +152,7 @@ def main(given: Sequence[str] | None = None) -> None:
     record = Record("dropout", "microseconds per call of dropout with p = 0.5", options)
     default = (10, 16, 20) if options.quick else EXPONENTS
     for case in cases(options.exponents or default, quick=options.quick):
-        measured(record, case, options.contestants, options.repeats)
+        measured(record, case, options.contestants, options.repeats, quick=options.quick)
     record.store(p=P)
 
 

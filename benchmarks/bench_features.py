@@ -87,7 +87,7 @@ def main(given: Sequence[str] | None = None) -> None:
         for name in names:
             todo = runs(name, count=count, epochs=epochs)
             samples[name] = lambda todo=todo: sample(trainer, todo)
-        found = interleaved(samples | {"sgemm": sgemm_rate(2)}, repeats=options.repeats)
+        found = interleaved(samples | {"sgemm": sgemm_rate(2, quick=options.quick)}, repeats=options.repeats)
     for name in names:
         cost = [a - b for a, b in zip(found[name], found[PLAIN], strict=True)]
         record.add(

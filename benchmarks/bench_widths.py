@@ -11,6 +11,7 @@ two runs side by side, eager one after the other. A training of one epoch is sub
 making the network, which takes as long as some steps of a wide one, is in no figure.
 """
 
+import argparse
 import functools
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -104,12 +105,14 @@ def per_step(train: Callable[[int], object], *, epochs: int, trained: int) -> fl
     return (seconds_of(lambda: train(1 + epochs)) - short) / (epochs * STEPS * trained) * 1e6
 
 
-def samples(shape: Shape, wanted: Sequence[str], workers: Workers | None) -> dict[str, Callable[[], float]]:
+def samples(
+    shape: Shape, wanted: Sequence[str], workers: Workers | None, *, quick: bool
+) -> dict[str, Callable[[], float]]:
     """Return the contestants for a shape."""
     one = job(shape, 1)
     epoch_flops = one.flops_per_step * STEPS
     native_epochs = int(min(max(NATIVE_FLOPS / (2 * epoch_flops), 1), 200))
-    rival_epochs = max(1, round(RIVAL_SECONDS / (STEPS * EAGER_SECONDS + epoch_flops / EAGER_RATE)))
+    rival_epochs = 1 if quick else max(1, round(RIVAL_SECONDS / (STEPS * EAGER_SECONDS + epoch_flops / EAGER_RATE)))
 
     def native(epochs: int) -> None:
         with Trainer([table(shape)[0]], engine="native", processes=2) as trainer:
@@ -131,8 +134,9 @@ def samples(shape: Shape, wanted: Sequence[str], workers: Workers | None) -> dic
     return {name: every[name] for name in wanted}
 
 
-def measured(record: Record, text: str, wanted: Sequence[str], workers: Workers | None, repeats: int) -> None:
+def measured(record: Record, text: str, workers: Workers | None, options: argparse.Namespace) -> None:
     """Measure one shape, and add its row."""
+    wanted, quick = options.contestants, options.quick
     shape = Shape.read(text)
     flops = job(shape, 1).flops_per_step
     weights = sum(a * b + b for a, b in job(shape, 1).layers)
@@ -140,7 +144,9 @@ def measured(record: Record, text: str, wanted: Sequence[str], workers: Workers 
     if refused is not None and "native" in wanted:
         print(f"{text}: native {refused}")
         wanted = [name for name in wanted if name != "native"]
-    found = interleaved(samples(shape, wanted, workers) | {"sgemm": sgemm_rate(2)}, repeats=repeats)
+    found = interleaved(
+        samples(shape, wanted, workers, quick=quick) | {"sgemm": sgemm_rate(2, quick=quick)}, repeats=options.repeats
+    )
     eager = [min(values) for values in zip(*(found[name] for name in CONTESTANTS[1:] if name in found), strict=True)]
     row = {name: summary(found[name]) for name in wanted}
     if "native" in found:
@@ -167,7 +173,7 @@ def main(given: Sequence[str] | None = None) -> None:
     with ExitStack() as stack:
         workers = stack.enter_context(Workers(2)) if "two_processes" in options.contestants else None
         for text in options.shapes or (SHAPES[:2] if options.quick else SHAPES):
-            measured(record, text, options.contestants, workers, options.repeats)
+            measured(record, text, workers, options)
     record.store(steps_per_epoch=STEPS, validation_rows=VALIDATION_ROWS)
 
 
