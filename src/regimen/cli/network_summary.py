@@ -1,18 +1,24 @@
-"""What `regimen summary` shows: the network as torchinfo sees it, and what the recipe changes against the default."""
+"""What `regimen summary` shows: the layers of a network, and what the recipe changes against the default."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
+from regimen.cli.user_module import UserCode, load_user_module, names_user_module
 from regimen.data import hold_out, load, prepare
 from regimen.data.split import Split
 from regimen.errors import OptionError
 from regimen.models import Model, build, parse_model
+from regimen.models.summary import summarize
 from regimen.report.quantities import plural
 from regimen.run import Recipe, SavedModel, read_recipe, recipe_to_dict
+from regimen.run.run import layers_of
 from regimen.study.layout import NO_ROWS
+
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,29 +29,43 @@ class SummaryRequest:
     recipe: str | None = None
     data: str | None = None
     target: str | None = None
-    inputs: int | None = None
+    inputs: Shape | None = None
     outputs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """A network with its sizes and its recipe."""
+    """A network with the shape of one input and its recipe."""
 
-    model: Model
-    inputs: int
-    outputs: int
+    title: str
+    module: nn.Module
+    inputs: Shape
     recipe: Recipe
 
 
-def summarize(request: SummaryRequest) -> str:
+def summary_text(request: SummaryRequest) -> str:
     """Return the summary as text.
 
     Raises:
         InputError: The request contradicts itself, or what it names can not be read.
     """
-    folder = Path(request.model)
-    network = _saved(folder, request) if folder.is_dir() else _described(request)
-    return f"{_layers(network)}\n\n{_recipe_changes(network.recipe)}"
+    if names_user_module(request.model):
+        network = _own(request)
+        # Its forward is the user's code too, and the shape that it expects only the user knows.
+        path = Path(request.model.rpartition(":")[0])
+        repair = "correct it, or give other --inputs"
+        with UserCode(f"{request.model} on {_sizes(network.inputs)}", path, repair=repair):
+            found = summarize(network.module, network.inputs)
+    else:
+        network = _saved(Path(request.model), request) if Path(request.model).is_dir() else _described(request)
+        found = summarize(network.module, network.inputs)
+    return f"{network.title}\n\n{found.text}\n\n{_recipe_changes(network.recipe)}"
+
+
+def _sizes(inputs: Shape) -> str:
+    if len(inputs) == 1:
+        return plural(inputs[0], "input")
+    return "images " + "x".join(map(str, inputs))
 
 
 def _saved(folder: Path, request: SummaryRequest) -> Network:
@@ -54,8 +74,7 @@ def _saved(folder: Path, request: SummaryRequest) -> Network:
         raise OptionError(f"--{given[0]}: the model in {folder} has its sizes; leave the option out, or name a model")
     saved = SavedModel.load(folder)
     recipe = saved.recipe if request.recipe is None else read_recipe(request.recipe)
-    preparation = saved.preparation
-    return Network(model=saved.model, inputs=len(preparation.feature_names), outputs=preparation.outputs, recipe=recipe)
+    return _of_model(saved.model, saved.preparation.inputs, saved.preparation.outputs, recipe)
 
 
 def _described(request: SummaryRequest) -> Network:
@@ -63,53 +82,46 @@ def _described(request: SummaryRequest) -> Network:
         model = parse_model(request.model)
     except OptionError as error:
         reason = str(error).removeprefix("--model: ")
-        raise OptionError(f"expected the folder of a saved model, or a model: {reason}") from error
+        raise OptionError(f"expected the folder of a saved model, FILE.py:FUNCTION, or a model: {reason}") from error
     recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
-    sizes = (request.inputs, request.outputs)
-    if request.data is not None:
-        if sizes != (None, None):
-            raise OptionError("--inputs, --outputs: --data gives them already; leave out the one or the other")
-        inputs, outputs = _sizes(request.data, request.target, recipe)
-    elif request.target is not None:
-        raise OptionError("--target: expected --data beside it, got no data")
-    elif request.inputs is None or request.outputs is None:
+    inputs, outputs = _given_sizes(request, recipe)
+    if inputs is None or outputs is None:
         raise OptionError("expected the sizes of the network, got none; add --data DATA, or --inputs N and --outputs N")
-    else:
-        inputs, outputs = request.inputs, request.outputs
-    return Network(model=model, inputs=inputs, outputs=outputs, recipe=recipe)
+    return _of_model(model, inputs, outputs, recipe)
 
 
-def _sizes(data: str, target: str | None, recipe: Recipe) -> tuple[int, int]:
-    table = load(data, target=target)
-    split = Split(train=hold_out(table).development, validation=NO_ROWS, test=NO_ROWS)
-    prepared = prepare(table, split, recipe.input_scaling)
-    return prepared.features, prepared.outputs
-
-
-def _layers(network: Network) -> str:
-    import torchinfo
-
-    recipe, model = network.recipe, network.model
-    layers = model.layers(
-        network.inputs,
-        network.outputs,
-        dropout=recipe.rates,
-        input_dropout=recipe.input_dropout,
-        normalization=recipe.normalization,
+def _of_model(model: Model, inputs: Shape, outputs: int, recipe: Recipe) -> Network:
+    return Network(
+        title=f"{model.name}, {_sizes(inputs)}, {plural(outputs, 'output')}",
+        module=build(layers_of(model, recipe, inputs, outputs), key=0),
+        inputs=inputs,
+        recipe=recipe,
     )
-    # One row in eval mode: batch normalization needs no second, dropout draws nothing.
-    found = torchinfo.summary(
-        build(layers, key=0),
-        input_size=(1, network.inputs),
-        col_names=("output_size", "num_params"),
-        device="cpu",
-        mode="eval",
-        verbose=0,
-    )
-    # torchinfo prints the name of its enumeration where M or G is meant.
-    text = re.sub(r"Units\.(\w)\w*", r"\1", str(found))
-    sizes = f"{plural(network.inputs, 'input')}, {plural(network.outputs, 'output')}"
-    return f"{model.name}, {sizes}\n\n{text}"
+
+
+def _own(request: SummaryRequest) -> Network:
+    if request.outputs is not None:
+        raise OptionError("--outputs: a module of your own has its outputs; leave the option out")
+    module = load_user_module(request.model)
+    recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
+    inputs, _ = _given_sizes(request, recipe)
+    if inputs is None:
+        raise OptionError("expected the shape of one input, got none; add --data DATA, or --inputs such as 1x28x28")
+    return Network(title=f"{request.model}, {_sizes(inputs)}", module=module, inputs=inputs, recipe=recipe)
+
+
+def _given_sizes(request: SummaryRequest, recipe: Recipe) -> tuple[Shape | None, int | None]:
+    """Return the shape of one input and the outputs as far as the request has them."""
+    if request.data is None:
+        if request.target is not None:
+            raise OptionError("--target: expected --data beside it, got no data")
+        return request.inputs, request.outputs
+    if (request.inputs, request.outputs) != (None, None):
+        raise OptionError("--inputs, --outputs: --data gives them already; leave out the one or the other")
+    data = load(request.data, target=request.target)
+    split = Split(train=hold_out(data).development, validation=NO_ROWS, test=NO_ROWS)
+    prepared = prepare(data, split, recipe.input_scaling)
+    return prepared.inputs, prepared.outputs
 
 
 def _recipe_changes(recipe: Recipe) -> str:
@@ -132,6 +144,8 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in values.items():
         if isinstance(value, Mapping):
             found |= _flat(value, f"{prefix}{name}.")
+        elif name == "augmentation":
+            found[name] = ", ".join(" ".join(_shown(part) for part in operation.values()) for operation in value)
         else:
             found[prefix + name] = value
     return found

@@ -46,6 +46,24 @@ class Whole(Value):
         return number
 
 
+class InputShape(Value):
+    """The shape of one input of a network: `64`, or `1x28x28` for channels, height and width."""
+
+    name = "N|CxHxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Return the shape, or refuse the text."""
+        if isinstance(value, tuple):
+            return value
+        if not re.fullmatch(r"[0-9]{1,9}(x[0-9]{1,9}x[0-9]{1,9})?", value.strip()) or 0 in (
+            shape := tuple(map(int, value.strip().split("x")))
+        ):
+            self.fail(
+                f"expected a number of columns, or channels, height and width as 1x28x28, got {value!r}", param, ctx
+            )
+        return shape
+
+
 class Positive(Value):
     """A finite number above zero."""
 
@@ -119,22 +137,35 @@ def apply(options: Sequence[Callable[[Decorated], Decorated]]) -> Callable[[Deco
     return decorate
 
 
-DATA = Text("a bundled table or a file")
+class Pixels(Value):
+    """Height and width in pixels: `32`, or `48x64`."""
+
+    name = "N|HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text, or refuse it."""
+        if not re.fullmatch(r"[1-9][0-9]{0,3}(x[1-9][0-9]{0,3})?", value.strip()):
+            self.fail(f"expected pixels as 32 or, height before width, 48x64, got {value!r}", param, ctx)
+        return str(value.strip())
+
+
+DATA = Text("a bundled table, a file, or a folder of images")
 
 data_options = apply(
     [
         click.argument("data", metavar="DATA", type=DATA),
-        click.option("--target", type=Text("COL"), help="Column to predict; bundled tables know theirs."),
+        click.option("--target", type=Text("COL"), help="Column to predict; bundled tables and images know theirs."),
         click.option(
             "--task",
             type=Name("classification", "regression"),
             help="What kind of target it is. [default: read from the column]",
         ),
         click.option("--ignore", type=Names("COL,…"), help="Columns to leave out."),
-        click.option("--test", type=Text("FILE"), help="Rows of the test part. [default: 20 % of DATA]"),
+        click.option("--test", type=Text("FILE"), help="Rows of the test part. [default: 20 % of DATA, or its own]"),
         click.option(
             "--validation", type=Text("FILE"), help="Rows of the validation part. [default: drawn for each pair]"
         ),
+        click.option("--image-size", type=Pixels(), help="Size of images. [default: that of most of them]"),
     ]
 )
 
