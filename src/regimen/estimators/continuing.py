@@ -14,7 +14,7 @@ from regimen.data.frames import describe_rows, read_rows, with_target
 from regimen.data.tables import Table
 from regimen.engine import one_thread
 from regimen.errors import EngineError
-from regimen.estimators.inputs import Weights
+from regimen.estimators.inputs import Weights, preparation_of
 from regimen.estimators.weighting import WeightedTraining
 from regimen.run import Run, SavedModel
 
@@ -81,7 +81,7 @@ _NO_ROWS = np.empty(0, dtype=np.int64)
 
 def _prepared(model: SavedModel, table: Table) -> Table:
     """Return the table whose numbers are the network's inputs: its own preparation then changes nothing."""
-    inputs = model.preparation.apply(table).astype(np.float64)
+    inputs = preparation_of(model).apply(table).astype(np.float64)
     names = [f"input {i}" for i in range(inputs.shape[1])]
     columns, _ = describe_rows(inputs, names)
     return with_target(read_rows(inputs, columns, names), table.y.copy(), task=table.task, classes=table.classes)

@@ -7,7 +7,9 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.utils.validation import _check_sample_weight, check_X_y, validate_data
 
+from regimen.data import Preparation
 from regimen.data.frames import is_frame, read_frame
+from regimen.run import SavedModel
 
 Weights = npt.NDArray[np.float64]
 Cells = npt.NDArray[np.float64] | pl.DataFrame
@@ -77,6 +79,12 @@ def read_weights(sample_weight: Any, rows: int) -> Weights | None:
     if not weights.any():
         raise ValueError("Sample weights must contain at least one non-zero number.")
     return np.asarray(weights)
+
+
+def preparation_of(model: SavedModel) -> Preparation:
+    """Return what was fitted on the rows: an estimator's networks were prepared for a table, never for images."""
+    assert isinstance(model.preparation, Preparation)
+    return model.preparation
 
 
 def column_names(estimator: Any) -> list[str]:

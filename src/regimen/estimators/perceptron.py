@@ -16,8 +16,8 @@ from regimen.data import Features, Table
 from regimen.data.frames import describe_rows, read_rows, with_target
 from regimen.errors import OptionError
 from regimen.estimators.continuing import Progress, continue_epoch
-from regimen.estimators.inputs import Cells, Weights, column_names, read_cells, read_weights
-from regimen.estimators.recipes import AUTO, FIELDS, resolve_recipe
+from regimen.estimators.inputs import Cells, Weights, column_names, preparation_of, read_cells, read_weights
+from regimen.estimators.recipes import AUTO, DEFAULT_HIDDEN, FIELDS, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
 from regimen.estimators.training import Trained, divide, fresh_networks, train_networks
 from regimen.models import MLP
@@ -26,8 +26,6 @@ from regimen.records import Task
 from regimen.run import Recipe
 from regimen.streams import check_key
 from regimen.study import Study, StudyOptions
-
-DEFAULT_HIDDEN = (128, 128)
 
 
 class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -135,7 +133,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         self._learn_targets(targets)
         table = self._new_table(cells, targets)
         self._check_arguments()
-        seed, recipe = self._seed(), self._recipe(table.n)
+        seed, recipe = self._seed(), self._recipe()
         self.__dict__.pop("study_", None)
         if self._automatic:
             recipe = self._searched(table, recipe, seed, weights)
@@ -171,7 +169,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             if self._automatic:
                 raise OptionError("recipe: expected another than 'auto' for partial_fit; fit runs the study")
             table, seed = self._new_table(cells, targets), self._seed()
-            self.recipe_ = self._recipe(table.n)
+            self.recipe_ = self._recipe()
             self.model_ = fresh_networks(
                 table,
                 recipe=self.recipe_,
@@ -258,14 +256,14 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         return with_target(features, self._encoded(targets), task=self._task, classes=self._class_names)
 
     def _known_table(self, cells: Cells, targets: npt.NDArray[Any]) -> Table:
-        features = read_rows(cells, self.model_.preparation.columns, column_names(self))
+        features = read_rows(cells, preparation_of(self.model_).columns, column_names(self))
         return with_target(features, self._encoded(targets), task=self._task, classes=self._class_names)
 
     def _features(self, X: Any) -> Features:
         """Return rows to predict."""
         check_is_fitted(self)
         cells, _ = read_cells(self, X, reset=False)
-        return read_rows(cells, self.model_.preparation.columns, column_names(self))
+        return read_rows(cells, preparation_of(self.model_).columns, column_names(self))
 
     def _check_samples(self, samples: int) -> None:
         recipe = self.model_.recipe
@@ -282,8 +280,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _automatic(self) -> bool:
         return isinstance(self.recipe, str) and self.recipe == AUTO
 
-    def _recipe(self, rows: int) -> Recipe:
-        return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
+    def _recipe(self) -> Recipe:
+        return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields})
 
     def _searched(self, table: Table, recipe: Recipe, seed: int, weights: Weights | None) -> Recipe:
         """Return the recipe that a study of the table finds, with `recipe` as its baseline."""

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from regimen.data import Features
-from regimen.errors import DataError, OptionError
+from regimen.errors import OptionError
+from regimen.estimators.inputs import preparation_of
 from regimen.kernels import keep_scale, keep_threshold
 from regimen.nn import Dropout
 from regimen.run import SavedModel
@@ -33,7 +34,6 @@ def forward(
             of a row depends on its number among `features`, not on the chunks.
 
     Raises:
-        DataError: Values are so large that the outputs overflow.
         OptionError: `samples` is below 0.
     """
     if isinstance(samples, bool) or not isinstance(samples, int | np.integer) or samples < 0:
@@ -42,20 +42,14 @@ def forward(
     size = max(1, CHUNK // max(1, samples))
     for start in range(0, features.n, size):
         rows = np.arange(start, min(start + size, features.n))
-        x = torch.from_numpy(model.preparation.apply(features, rows)).double()
+        x = torch.from_numpy(preparation_of(model).apply(features, rows)).double()
         with torch.no_grad():
             each = [
                 _sampled(network, x, key, start, samples) if samples else network(x)[None]
                 for network, key in zip(networks, model.keys, strict=True)
             ]
-        outputs = torch.cat(each).numpy()
-        overflown = np.flatnonzero(~np.isfinite(outputs).all(axis=(0, 2)))
-        if len(overflown):
-            raise DataError(
-                f"{features.name}: expected values like those trained on, got some in row {rows[overflown[0]] + 1} "
-                "that are so large that the outputs are not finite; correct the row or leave it out"
-            )
-        yield rows, model.preparation.predictions(outputs)
+        # Inputs and weights are finite float32 numbers: their products do not overflow in float64.
+        yield rows, model.preparation.predictions(torch.cat(each).numpy())
 
 
 def _sampled(network: nn.Sequential, x: Tensor, key: int, start: int, samples: int) -> Tensor:
@@ -68,6 +62,7 @@ def _sampled(network: nn.Sequential, x: Tensor, key: int, start: int, samples: i
     values = x.expand(samples, *x.shape)
     for layer in network:
         if isinstance(layer, Dropout):
+            assert layer.site is not None
             values = values * monte_carlo_mask(
                 key, layer.p, row=start, rows=x.shape[0], features=values.shape[2], samples=samples, site=layer.site
             )

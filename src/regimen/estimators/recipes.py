@@ -9,7 +9,7 @@ import numpy as np
 
 from regimen.errors import OptionError
 from regimen.run import Recipe, read_recipe, recipe_from_dict, recipe_from_toml
-from regimen.techniques import EarlyStopping
+from regimen.techniques import CosineLR, EarlyStopping
 
 AUTO = "auto"
 # Fields that may be None, which as an argument means the recipe's own: these are switched off by the word.
@@ -43,33 +43,31 @@ FIELDS = (
 CLASS_FIELDS = ("label_smoothing", "class_weights")
 
 
-def default_recipe(rows: int) -> Recipe:
-    """Return the recipe of an estimator to which none is given.
+# Which of 16 settings (width 128 or 256, lr 0.003 or 0.01, dropout 0.1 or 0.3, 20 or 40 epochs; batches of 32, falling
+# rate) was the most accurate on average over 8 splits each of wine, penguins, titanic, breast_cancer, vehicle, soybean,
+# car and kc1: 0.05 points above scikit-learn's MLPClassifier on the same inputs. Deeper networks and other techniques
+# were within 0.5 points there, and dearer.
+DEFAULT_HIDDEN = (128,)
+DEFAULT_RECIPE = Recipe(lr=0.01, schedule=CosineLR(), dropout=0.1)
 
-    Args:
-        rows: Rows trained on.
-    """
-    return Recipe()
 
-
-def resolve_recipe(given: object, changes: Mapping[str, Any], *, rows: int) -> Recipe:
+def resolve_recipe(given: object, changes: Mapping[str, Any]) -> Recipe:
     """Return the recipe that the arguments of an estimator mean.
 
     Args:
         given: `None` or `"auto"` for the default, a recipe, a mapping of its fields, TOML, or the path of a TOML file;
             text with an equals sign or more than one line is TOML, other text a path.
         changes: Fields by name; None leaves the recipe's, `"none"` switches an optional one off.
-        rows: Rows trained on.
 
     Raises:
         RecipeError: The recipe or a field can not be.
         OptionError: `given` is none of these.
 
     Example:
-        >>> resolve_recipe("lr = 0.01", {"dropout": 0.5, "mixup": None}, rows=100).dropout
+        >>> resolve_recipe("lr = 0.01", {"dropout": 0.5, "mixup": None}).dropout
         (0.5,)
     """
-    base = _given(given, rows)
+    base = _given(given)
     described: dict[str, Any] = {}
     built: dict[str, Any] = {}
     for name, value in changes.items():
@@ -86,9 +84,9 @@ def resolve_recipe(given: object, changes: Mapping[str, Any], *, rows: int) -> R
     return recipe_from_dict(described, base=base.replace(**built))
 
 
-def _given(given: object, rows: int) -> Recipe:
+def _given(given: object) -> Recipe:
     if given is None or (isinstance(given, str) and given == AUTO):
-        return default_recipe(rows)
+        return DEFAULT_RECIPE
     if isinstance(given, Recipe):
         return given
     if isinstance(given, Mapping):

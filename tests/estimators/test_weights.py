@@ -1,0 +1,98 @@
+"""Weights of rows: what they mean exactly, and what they do not touch."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from regimen.engine.objective import Objective
+from regimen.estimators import RegimenClassifier, RegimenRegressor
+from regimen.estimators.weighting import WeightedObjective
+
+# One batch of all rows and plain gradient descent: there a weight is a number of repetitions.
+WHOLE = {"hidden": (8,), "epochs": 20, "batch_size": 1000, "optimizer": "sgd", "lr": 0.1, "dropout": 0.0,
+         "input_scaling": "none", "random_state": 0}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", [RegimenClassifier, RegimenRegressor])
+def test_weights_that_are_all_equal_change_nothing(flowers: Any, yields: Any, kind: Any) -> None:
+    x, y = flowers if kind is RegimenClassifier else yields
+    model = kind(hidden=(8,), epochs=5, random_state=0)
+    without = model.fit(x, y).predict(x)
+    np.testing.assert_array_equal(model.fit(x, y, sample_weight=np.full(len(x), 3.0)).predict(x), without)
+
+
+def test_rows_of_weight_zero_are_not_there(flowers: Any) -> None:
+    x, y = flowers
+    weights = np.random.default_rng(1).integers(0, 3, len(x)).astype(float)
+    model = RegimenClassifier(hidden=(8,), epochs=5, random_state=0)
+    with_zeros = model.fit(x, y, sample_weight=weights).predict_proba(x)
+    kept = weights > 0
+    np.testing.assert_array_equal(model.fit(x[kept], y[kept], sample_weight=weights[kept]).predict_proba(x), with_zeros)
+    assert model.engine_ == "reference"
+
+
+@pytest.mark.parametrize("extra", [{}, {"label_smoothing": 0.1}], ids=["plain", "smoothed"])
+def test_in_one_batch_a_weight_is_a_number_of_repetitions(flowers: Any, extra: dict[str, float]) -> None:
+    x, y = flowers
+    weights = np.random.default_rng(1).integers(1, 4, len(x))
+    model = RegimenClassifier(**WHOLE, **extra)
+    weighted = model.fit(x, y, sample_weight=weights)
+    found, loss = weighted.predict_proba(x), weighted.loss_curve_[-1]
+    repeated = model.fit(x.repeat(weights, axis=0), y.repeat(weights))
+    np.testing.assert_allclose(found, repeated.predict_proba(x), atol=1e-5)
+    assert loss == pytest.approx(repeated.loss_curve_[-1], rel=1e-5)
+    assert np.abs(found - model.fit(x, y).predict_proba(x)).max() > 1e-3
+
+
+def test_the_same_holds_for_amounts(yields: Any) -> None:
+    x, y = yields
+    # Mirrored targets of -1 and 1: repeated or not, their mean is 0 and their spread 1, which weights do not enter.
+    signs = np.sign(y - np.median(y))
+    x, y = np.concatenate([x, -x]), np.concatenate([signs, -signs])
+    weights = np.tile(np.random.default_rng(1).integers(1, 4, len(signs)), 2)
+    model = RegimenRegressor(**WHOLE)
+    found = model.fit(x, y, sample_weight=weights).predict(x)
+    repeated = model.fit(x.repeat(weights, axis=0), y.repeat(weights)).predict(x)
+    np.testing.assert_allclose(found, repeated, atol=1e-5)
+    assert np.abs(found - model.fit(x, y).predict(x)).max() > 1e-3
+
+
+@pytest.mark.parametrize("class_weights", [None, [1.0, 2.0, 0.5]], ids=["alike", "by class"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_weights_of_one_give_the_loss_of_pytorch(class_weights: Any, smoothing: float) -> None:
+    source = torch.Generator().manual_seed(1)
+    outputs, y = torch.randn(12, 3, generator=source), torch.randint(0, 3, (12,), generator=source)
+    by_class = None if class_weights is None else torch.tensor(class_weights)
+    weighted = WeightedObjective(task="classification", label_smoothing=smoothing, class_weights=by_class)
+    targets = torch.stack([y.float(), torch.ones(12)], dim=1)
+    expected = F.cross_entropy(outputs, y, weight=by_class, label_smoothing=smoothing)
+    torch.testing.assert_close(weighted.training_loss(outputs, targets), expected)
+    plain = Objective(task="classification", label_smoothing=smoothing, class_weights=by_class)
+    assert weighted.plain_loss(outputs, targets) == pytest.approx(plain.plain_loss(outputs, y), rel=1e-12)
+    assert weighted.plain_loss(outputs, y) == plain.plain_loss(outputs, y)
+
+
+def test_class_weights_and_weights_of_rows_multiply() -> None:
+    outputs, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.0, 0.0])
+    weights, by_class = torch.tensor([3.0, 1.0]), torch.tensor([5.0, 1.0])
+    objective = WeightedObjective(task="classification", class_weights=by_class)
+    losses = F.cross_entropy(outputs, y.long(), reduction="none")
+    expected = (3.0 * losses[0] + losses[1]) / 4.0  # both rows are of class 0, whose weight cancels
+    torch.testing.assert_close(objective.training_loss(outputs, torch.stack([y, weights], dim=1)), expected)
+
+
+def test_weights_reach_the_rows_that_early_stopping_leaves(flowers: Any) -> None:
+    x, y = flowers
+    weights = np.where(y == "rose", 20.0, 1.0)
+    model = RegimenClassifier(hidden=(8,), epochs=30, lr=0.05, early_stopping=True, random_state=0)
+    often = (model.fit(x, y, sample_weight=weights).predict(x) == "rose").mean()
+    assert often > (model.fit(x, y).predict(x) == "rose").mean() + 0.1
+
+
+def test_a_study_refuses_weights(flowers: Any) -> None:
+    x, y = flowers
+    with pytest.raises(Exception, match="a study has no weights"):
+        RegimenClassifier(recipe="auto", budget="40runs").fit(x, y, sample_weight=np.arange(len(x)))
