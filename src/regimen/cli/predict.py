@@ -5,7 +5,7 @@ import click
 from regimen.cli.options import DATA, Text
 
 
-@click.command(short_help="Predict the rows of a table with a saved model.")
+@click.command(short_help="Predict rows of a table, or images, with a saved model.")
 @click.argument("directory", metavar="DIR", type=Text("the folder of a study or of `regimen train`"))
 @click.argument("data", metavar="DATA", type=DATA)
 @click.option("--out", type=Text("FILE"), help="Where to write; - is standard output. [default: -]")
@@ -14,7 +14,8 @@ def predict(directory: str, data: str, out: str | None) -> None:
 
     Writes CSV: `prediction` in the labels of the training table, then `p_<class>`, the probability of each class; for
     regression `prediction` alone. DATA needs the columns that the model was trained on, in any order; others are left
-    alone.
+    alone. For a model of images DATA is a folder of images, in folders of classes or not, one image or an IDX file; a
+    column `image` in front names the files.
     """
     from regimen.cli.predictions import write_predictions
 

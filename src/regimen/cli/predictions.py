@@ -9,7 +9,7 @@ import numpy as np
 
 from regimen.cli.folders import write_whole
 from regimen.cli.wording import printable
-from regimen.data import Features, read_features
+from regimen.data import Features, ImageFeatures, read_features
 from regimen.errors import OptionError
 from regimen.run import SavedModel
 
@@ -19,7 +19,7 @@ def write_predictions(directory: str, data: str, out: str | None) -> None:
 
     Args:
         directory: Folder of a saved model.
-        data: A bundled table or a file.
+        data: A bundled table, a file, or a folder of images.
         out: A file; None or `-` is standard output.
 
     Raises:
@@ -51,8 +51,8 @@ def _check_out(out: str | None, data: str) -> None:
         raise OptionError(f"--out: {out} is the file that is read; name another")
 
 
-def as_csv(model: SavedModel, features: Features) -> str:
-    """Return the predictions of the rows, in their order, as CSV with a header line.
+def as_csv(model: SavedModel, features: Features | ImageFeatures) -> str:
+    """Return the predictions of the rows, in their order, as CSV with a header line; image files are named first.
 
     Nine digits tell any two float32 numbers apart.
     """
@@ -65,7 +65,9 @@ def as_csv(model: SavedModel, features: Features) -> str:
         return stream.getvalue()
     shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
-    writer.writerow(["prediction", *(f"p_{label}" for label in model.classes)])
-    for best, row in zip(outputs.argmax(axis=1).tolist(), shares.tolist(), strict=True):
-        writer.writerow([model.classes[best], *(f"{share:.9g}" for share in row)])
+    named = isinstance(features, ImageFeatures) and features.row_names
+    names = [[name] for name in named] if named else [[]] * features.n
+    writer.writerow([*(["image"] if named else []), "prediction", *(f"p_{label}" for label in model.classes)])
+    for name, best, row in zip(names, outputs.argmax(axis=1).tolist(), shares.tolist(), strict=True):
+        writer.writerow([*name, model.classes[best], *(f"{share:.9g}" for share in row)])
     return stream.getvalue()

@@ -15,12 +15,16 @@ class DataRequest:
     ignore: tuple[str, ...] | None = None
     test: str | None = None
     validation: str | None = None
+    image_size: str | None = None
 
     @property
     def table_options(self) -> dict[str, Any]:
         """Return the arguments of `regimen.data.load` after the source."""
         names = ("target", "task", "ignore", "test", "validation")
         found = {name: getattr(self, name) for name in names}
+        if self.image_size is not None:
+            height, _, width = self.image_size.partition("x")
+            found["image_size"] = (int(height), int(width or height))
         return {name: value for name, value in found.items() if value is not None}
 
     def command_line(self, command: str) -> str:

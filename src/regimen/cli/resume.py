@@ -20,7 +20,7 @@ from regimen.store import FILE, Store
 from regimen.study import Plan, parse_budget
 from regimen.study.family import candidate_arms
 
-DATA_OPTIONS = ("target", "task", "ignore", "test", "validation")
+DATA_OPTIONS = ("target", "task", "ignore", "test", "validation", "image_size")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

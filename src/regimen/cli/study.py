@@ -11,7 +11,9 @@ from regimen.cli.request import StudyRequest
 
 @click.command(short_help="Find out which regularization helps, and train the network.")
 @data_options
-@click.option("--model", type=Text("MODEL"), help="mlp, mlp:256x256, mlp:64:tanh or mlp:linear. [default: mlp:128x128]")
+@click.option(
+    "--model", type=Text("MODEL"), help="mlp:256x256, cnn:16,32p:100, … [default: mlp:128x128, cnn for images]"
+)
 @click.option(
     "--baseline", type=Text("RECIPE.toml"), help="Recipe to compare with. [default: Adam without regularization]"
 )
@@ -33,7 +35,9 @@ from regimen.cli.request import StudyRequest
 def study(**values: Any) -> None:
     """Find out which regularization helps on DATA, and train the network that it gives.
 
-    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes) or a .csv, .tsv, .parquet or .npz file.
+    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes), a .csv, .tsv, .parquet or .npz file, a table
+    of OpenML (openml:NAME), images by name (mnist, fashion-mnist, cifar10), a folder with a folder of images for each
+    class, or an IDX file.
 
     Writes report.html, results.json, recipe.toml and the trained model. Ctrl-C keeps what is finished, --resume goes
     on from there.

@@ -11,7 +11,9 @@ from regimen.cli.request import TrainRequest
 @click.command(short_help="Train a recipe and save the model.")
 @data_options
 @click.option("--recipe", type=Text("RECIPE.toml"), required=True, help="What to train, such as a study's recipe.toml.")
-@click.option("--model", type=Text("MODEL"), help="mlp, mlp:256x256, mlp:64:tanh or mlp:linear. [default: mlp:128x128]")
+@click.option(
+    "--model", type=Text("MODEL"), help="mlp:256x256, cnn:16,32p:100, … [default: mlp:128x128, cnn for images]"
+)
 @click.option("--networks", type=Whole(low=1), help="Networks to train, whose predictions are averaged. [default: 1]")
 @click.option("--epochs", type=Whole("E", low=1), help="Instead of those of the recipe.")
 @click.option("--metric", type=Text("NAME"), help="What is printed for the test part. [default: by the data]")

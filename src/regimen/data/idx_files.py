@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from regimen.data.image_source import ImageSource, coded_as, joined
 from regimen.data.naming import listed
+from regimen.data.pixel_files import Pixels
 from regimen.errors import DataError
 
 # Two zero bytes, 8 for unsigned bytes, then the number of dimensions; after them each length as four bytes, big-endian.
@@ -69,7 +70,7 @@ def read_idx(path: Path, *, classes: tuple[str, ...] | None = None, name: str = 
     known = tuple(map(str, values.tolist())) if classes is None else classes
     y = np.searchsorted(values, codes) if classes is None else _checked(codes, len(classes), path)
     test = _test_beside(path)
-    source = ImageSource(name=name or _plain(path), where=where, pixels=pixels, y=y.astype(np.int64), classes=known)
+    source = ImageSource(name=name or path.stem, where=where, pixels=pixels, y=y.astype(np.int64), classes=known)
     if test is None:
         return source
     more, told = _pair(test)
@@ -90,8 +91,12 @@ def read_idx(path: Path, *, classes: tuple[str, ...] | None = None, name: str = 
     )
 
 
-def _pair(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return images `[rows, channels, height, width]` and the labels that lie beside them."""
+def read_idx_images(path: Path) -> Pixels:
+    """Return the images of an IDX file, uint8 `[rows, channels, height, width]`, whatever lies beside it.
+
+    Raises:
+        DataError: The file is cut off, none of bytes, or none of images.
+    """
     images = _array(path)
     if images.ndim == 1:
         raise DataError(f"{path}: expected a file of images, got labels alone; name the file of images beside it")
@@ -99,6 +104,12 @@ def _pair(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
         raise DataError(
             f"{path}: expected images [rows, height, width], got {list(images.shape)}; flat rows are a table"
         )
+    return images[:, None] if images.ndim == 3 else images
+
+
+def _pair(path: Path) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """Return images `[rows, channels, height, width]` and the labels that lie beside them."""
+    images = read_idx_images(path)
     beside = path.name.replace("images", "labels").replace("idx3", "idx1").replace("idx4", "idx1")
     candidates = _either_form(path.with_name(beside))
     found = next((label for label in candidates if label.is_file() and label != path), None)
@@ -113,10 +124,10 @@ def _pair(path: Path) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
             f"{found}: expected a label for each of {len(images):,} images of {path.name}, got {len(labels):,}; "
             "take both from one place"
         )
-    return images[:, None] if images.ndim == 3 else images, labels.astype(np.int64)
+    return images, labels.astype(np.int64)
 
 
-def _array(path: Path) -> npt.NDArray[np.uint8]:
+def _array(path: Path) -> Pixels:
     try:
         with _opened(path) as file:
             head = file.read(4)
@@ -176,8 +187,3 @@ def _either_form(path: Path) -> tuple[Path, Path]:
 
 def _idx_images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if "images" in path.name and _NAMES.search(path.name))
-
-
-def _plain(path: Path) -> str:
-    """Return the name of the file without what says that it is IDX."""
-    return re.sub(r"[-.](idx\d?)?-?(ubyte)?(\.gz)?$", "", path.name) or path.name

@@ -98,7 +98,7 @@ def read_class_folders(
         )
     counts = dict(zip(parts, np.bincount(of_part, minlength=len(parts)).tolist(), strict=True))
     return ImageSource(
-        name=folder.resolve().name,
+        name=folder.name,
         where=where,
         pixels=decoded.pixels,
         y=y,

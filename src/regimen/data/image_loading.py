@@ -93,12 +93,13 @@ def _read(source: str, size: Size | None, *, channels: int | None = None) -> Ima
         raise DataError(
             f"{source}: expected a folder of images, an IDX file or one of {', '.join(KNOWN)}, got none there"
         )
+    name = path.stem or path.resolve().name
     if has_batches(path):
-        return read_batches(path, name=path.resolve().name)
+        return read_batches(path, name=name)
     images = idx_in(path)
     if images is not None:
-        return read_idx(images, name=path.resolve().name)
-    return read_class_folders(path, image_size=size, channels=channels, where=source)
+        return read_idx(images, name=name)
+    return replace(read_class_folders(path, image_size=size, channels=channels, where=source), name=name)
 
 
 def _fitting(source: str, main: ImageSource) -> ImageSource:

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import get_args
+from typing import get_args, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from regimen.data.assembly import described, features_of, stacked
 from regimen.data.binary_files import frame_of
+from regimen.data.image_features import read_image_features
 from regimen.data.image_loading import load_images, names_images
-from regimen.data.images import Data
+from regimen.data.image_preparation import ImagePreparation
+from regimen.data.images import Data, ImageFeatures
 from regimen.data.naming import counted, hint, listed, require_columns
 from regimen.data.part_notes import notes_on_parts, require_rows
 from regimen.data.preparation import Preparation
@@ -98,16 +100,30 @@ def from_arrays(
     return _table(source, target=None, task=task, ignore=(), further={})
 
 
-def read_features(source: str, preparation: Preparation) -> Features:
-    """Read rows to predict: the columns that `preparation` was fitted on, in any order, with or without a target.
+@overload
+def read_features(source: str, preparation: Preparation) -> Features: ...
+
+
+@overload
+def read_features(source: str, preparation: ImagePreparation) -> ImageFeatures: ...
+
+
+@overload
+def read_features(source: str, preparation: Preparation | ImagePreparation) -> Features | ImageFeatures: ...
+
+
+def read_features(source: str, preparation: Preparation | ImagePreparation) -> Features | ImageFeatures:
+    """Read rows to predict, with or without a target or labels.
 
     Args:
-        source: As for `load`.
-        preparation: Of the saved model; it holds what each column was.
+        source: As for `load`; images also directly in a folder, or one file. Columns may stand in any order.
+        preparation: Of the saved model; it holds what each column was, or the size of images.
 
     Raises:
-        DataError: A column is missing, or a cell is not of its column's kind.
+        DataError: A column is missing, a cell is not of its column's kind, or no image can be read.
     """
+    if isinstance(preparation, ImagePreparation):
+        return read_image_features(source, preparation)
     found = read(source)
     names = [column.name for column in preparation.columns]
     require_columns(found.where, found.frame.columns, names, "the columns that the model was trained on")
@@ -161,7 +177,8 @@ def _table(
         test_rows=given.get("test"),
         validation_rows=given.get("validation"),
     )
-    said = [note for found in targets for note in found.notes]
+    said = [note for file in (source, *further.values()) for note in file.notes]
+    said += [note for found in targets for note in found.notes]
     return replace(table, notes=(*said, *notes, *merged.notes, *notes_on_parts(table)))
 
 

@@ -13,7 +13,8 @@ from regimen.records import Task
 
 BUNDLED = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 EXTENSIONS = (".csv", ".tsv", ".parquet", ".npz")
-_DOWNLOADED = ("mnist", "fashion-mnist", "cifar10")
+IMAGES = ("mnist", "fashion-mnist", "cifar10")
+OPENML = "openml:"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +29,7 @@ class Source:
         task: What that target is for, where it is known.
         whole: The columns are elements of arrays and keep their places: constant ones stay.
         decimal_comma: Numbers may be written as 1,5, because commas do not separate cells.
+        notes: What was decided while reading, in words.
     """
 
     name: str
@@ -37,18 +39,23 @@ class Source:
     task: Task | None = None
     whole: bool = False
     decimal_comma: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def read(source: str) -> Source:
-    """Return the bundled table or the file that `source` names.
+    """Return the bundled table, the table of OpenML or the file that `source` names.
 
     Raises:
         DataError: There is none, its kind is not supported, or it can not be read.
     """
     if source in BUNDLED:
         return _bundled(source)
+    if source.startswith(OPENML):
+        return _from_openml(source)
     path = Path(source).expanduser()
     extension = path.suffix.lower()
+    if source in IMAGES:
+        raise DataError(f"{source}: expected a table, got images; name images in the place of tables nowhere else")
     if not path.is_file():
         raise DataError(_nothing_there(source, path))
     if extension not in EXTENSIONS:
@@ -71,17 +78,11 @@ def read(source: str) -> Source:
 
 def _nothing_there(source: str, path: Path) -> str:
     """Return why `source` is nothing that can be read."""
-    if source in _DOWNLOADED or source.startswith("openml:"):
-        return (
-            f"{source}: expected a bundled table ({', '.join(BUNDLED)}) or a file; this version does not download "
-            "data, save the table as .csv, .parquet or .npz"
-        )
     if "://" in source:
         return f"{source}: expected a path, got an address; download the file first"
     if source and path.is_dir():
         return (
-            f"{source}: expected a file ending in {', '.join(EXTENSIONS)}, got a folder; name the file in it "
-            "(this version does not read folders of images)"
+            f"{source}: expected a table, a file ending in {', '.join(EXTENSIONS)}, got a folder; name the file in it"
         )
     if path.suffix or path.parent != Path("."):
         files = path.parent.iterdir() if path.parent.is_dir() else ()
@@ -89,9 +90,16 @@ def _nothing_there(source: str, path: Path) -> str:
         where = "" if path.parent.is_dir() else f", nor a folder {path.parent}"
         return f"{source}: expected a file, got none there{where}{hint(path.name, beside)}; check the path"
     return (
-        f"{source}: expected a bundled table or the path of a file ({', '.join(EXTENSIONS)}), got a name that is "
-        f"neither{nearest(source, BUNDLED)}"
+        f"{source}: expected a bundled table, a known name of images, {OPENML}NAME, or the path of a file "
+        f"({', '.join(EXTENSIONS)}) or of a folder of images, got none of them{nearest(source, (*BUNDLED, *IMAGES))}"
     )
+
+
+def _from_openml(source: str) -> Source:
+    from regimen.data.openml_tables import read_openml
+
+    table = read_openml(source.removeprefix(OPENML))
+    return Source(name=source, where=source, frame=table.frame, target=table.target, notes=table.notes)
 
 
 def _bundled(name: str) -> Source:

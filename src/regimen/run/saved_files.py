@@ -99,13 +99,12 @@ class _Fields:
 def _description(content: Mapping[str, Any]) -> Description:
     fields = msgspec.convert(content, type=_Fields)
     # That of a table, the older of the two, has no kind.
-    kind = ImagePreparation if fields.preparation.get("kind") == "images" else Preparation
-    return Description(
-        model=fields.model,
-        recipe=fields.recipe,
-        keys=fields.keys,
-        preparation=msgspec.convert(fields.preparation, type=kind),
-    )
+    preparation: Preparation | ImagePreparation
+    if fields.preparation.get("kind") == "images":
+        preparation = msgspec.convert(fields.preparation, type=ImagePreparation)
+    else:
+        preparation = msgspec.convert(fields.preparation, type=Preparation)
+    return Description(model=fields.model, recipe=fields.recipe, keys=fields.keys, preparation=preparation)
 
 
 def _seal(content: Mapping[str, Any], weights: bytes) -> str:
