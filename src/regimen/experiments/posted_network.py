@@ -96,14 +96,15 @@ class PostedRun:
         """Return what was reduced, for the names of quantities; empty for the run of the post."""
         if (self.images, self.epochs) == (TRAIN_IMAGES, EPOCHS):
             return ""
-        return f" (quick: {self.images} images, {self.epochs} epoch{'s' * (self.epochs > 1)})"
+        start = "quick: " if self.images < TRAIN_IMAGES else ""
+        return f" ({start}{self.images:,} images, {self.epochs} epoch{'s' * (self.epochs > 1)})"
 
     def network(self) -> PostedNetwork:
         """Return the network with its initial weights, from PyTorch's own generator."""
         network = PostedNetwork(self.batch_size, batch_norm=self.batch_norm, dropout=self.dropout)
         if self.he:
             for layer in network.modules():
-                if isinstance(layer, nn.Conv2d | nn.Linear):
+                if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
                     nn.init.kaiming_normal_(layer.weight)
                     nn.init.zeros_(layer.bias)
         return network
