@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import nn
 
-from regimen.nn import Dropout
+from regimen.nn import Dropout, Dropout2d
 
 Normalization = Literal["none", "batch", "layer"]
 Activation = Literal["relu", "leaky_relu", "tanh", "gelu", "silu", "sigmoid"]
@@ -134,8 +134,6 @@ def _module(layer: Layer, key: int) -> nn.Module:
         case ActivationLayer():
             return ACTIVATIONS[layer.kind]()
         case DropoutLayer(kind="channel"):
-            from regimen.nn import Dropout2d
-
             return Dropout2d(layer.p, seed=key, site=layer.site)
         case DropoutLayer():
             return Dropout(layer.p, seed=key, site=layer.site)
