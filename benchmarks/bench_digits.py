@@ -2,7 +2,7 @@
 
 Job: 64-100-100-100-100-10, ReLU, dropout after each, batch 32, Adam, 1,078 training rows, and after each epoch the
 loss on the training and 360 validation rows, and the accuracy on these, in eval mode. Every run has its own drop
-probability, learning rate and weight decay (scikit-learn: no dropout). About 8 minutes on two cores; 1 minute with
+probability, learning rate and weight decay (scikit-learn: no dropout). About 6 minutes on two cores; 1 minute with
 --quick.
 
     python benchmarks/bench_digits.py

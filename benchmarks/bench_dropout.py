@@ -1,7 +1,7 @@
 """How long dropout takes, forward and with backward: regimen.nn, torch, and the plain multiply that is the floor.
 
-float32 of 2^10 to 2^26 elements, bfloat16, and Dropout2d, drop probability 0.5, on 1 and 2 threads. About 4 minutes on
-two cores; 15 s with --quick.
+float32 of 2^10 to 2^26 elements, bfloat16, and Dropout2d, drop probability 0.5, on 1 and 2 threads. About 3 minutes on two cores, 3 GB of memory; 10 s with
+--quick.
 
     python benchmarks/bench_dropout.py
     python benchmarks/bench_dropout.py --quick --exponents 10,16
@@ -55,9 +55,8 @@ class Case:
             rows = rows.contiguous(memory_format=torch.channels_last)
         return rows, F.dropout(torch.ones_like(rows), P)
 
-    def action(self, name: str) -> Callable[[], object]:
-        """Return one call of a contestant."""
-        x, mask = self.tensors()
+    def action(self, name: str, x: Tensor, mask: Tensor) -> Callable[[], object]:
+        """Return one call of a contestant on these tensors; one that works in place gets its own copy."""
         if name == "multiply_out":
             return self._multiply_out(x, mask)
         layer = getattr(regimen_nn, self.layer)(P, inplace=name in IN_PLACE).train()
@@ -70,13 +69,13 @@ class Case:
             "multiply": lambda h: torch.mul(h, mask),
         }[name]
         if not self.backward:
-            return lambda: forward(x)
-        x.requires_grad_()
-        slope = torch.randn_like(x)
+            own = x.clone() if name in IN_PLACE else x
+            return lambda: forward(own)
+        leaf = x.detach().requires_grad_()
 
         def both() -> None:
-            forward(x).backward(slope)
-            x.grad = None
+            forward(leaf).backward(x)
+            leaf.grad = None
 
         return both
 
@@ -87,7 +86,7 @@ class Case:
 
         def both() -> None:
             torch.mul(x, mask, out=out)
-            torch.mul(out, mask, out=back)
+            torch.mul(x, mask, out=back)
 
         return both
 
@@ -115,10 +114,11 @@ def measured(record: Record, case: Case, names: Sequence[str], repeats: int, *, 
     """Measure one case for all contestants, and add their rows."""
     torch.set_num_threads(case.threads)
     samples: dict[str, Callable[[], float]] = {}
+    x, mask = case.tensors()
     for name in names:
         if case.backward and name in IN_PLACE:
             continue
-        action = case.action(name)
+        action = case.action(name, x, mask)
         action()
         once = seconds_of(action)
         if once > LONG_SECONDS:

@@ -1,7 +1,7 @@
 """What each technique costs in the native engine: the digits job with it, against the same job without.
 
 Job: 64-100-100-100-100-10, ReLU, dropout 0.5, batch 32, Adam; loss and accuracy after each epoch. Eight runs, half on
-each core. About 3 minutes on two cores; 20 s with --quick.
+each core. About 3 minutes on two cores; 10 s with --quick.
 
     python benchmarks/bench_features.py
     python benchmarks/bench_features.py --quick --contestants batch_norm,ema

@@ -1,7 +1,7 @@
 """Up to which width the native engine pays: against the better of eager PyTorch on two threads and in two processes.
 
 Networks of four hidden layers, ReLU, dropout 0.5, Adam, on random rows; the loss on training and validation rows after
-each epoch, for everybody. About 4 minutes on two cores; half a minute with --quick.
+each epoch, for everybody. About 3 minutes on two cores; 20 s with --quick.
 
     python benchmarks/bench_widths.py
     python benchmarks/bench_widths.py --quick --shapes 64-32x4
