@@ -113,6 +113,9 @@ def noisy(x: Tensor, key: Key, step: int | Tensor, noise: Noise, *, inplace: boo
     elif torch._C._are_functorch_transforms_active():
         assert not isinstance(step, Tensor)
         y = _transformed(x, key, step, noise)
+    elif inplace and not torch.is_grad_enabled() and forward_ad._current_level < 0:
+        torch.autograd.graph.increment_version(x)
+        return add_noise(x, _number(key), int(step), noise, x)
     else:
         out: Tensor = _Eager.apply(x, key, step, noise, inplace)  # type: ignore[no-untyped-call]
         return out

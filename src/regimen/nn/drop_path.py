@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from regimen.errors import OptionError
 from regimen.kernels import Form, Noise, keep_scale, keep_threshold
 from regimen.nn.stream_layer import StreamLayer
 from regimen.streams import Purpose
@@ -20,7 +21,7 @@ class DropPath(StreamLayer):
         site: As for `Dropout`.
 
     Raises:
-        OptionError: As for `Dropout`.
+        OptionError: As for `Dropout`; or the input has no dimension.
 
     Shape:
         Input `[rows, …]`, output the same.
@@ -56,5 +57,5 @@ class DropPath(StreamLayer):
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with rows dropped in train mode, unchanged in eval mode."""
         if input.dim() == 0:
-            return self._perturb(input[None]).reshape(()) if not self.inplace else self._perturb(input)
+            raise OptionError("DropPath: expected [rows, …], got a single number")
         return self._perturb(input)
