@@ -1,8 +1,9 @@
 """Lines of plain PyTorch that augment a batch of images `x`; `black` holds what a black pixel of each channel is."""
 
 import dataclasses
+import textwrap
 
-from regimen.run.code_text import call, literal
+from regimen.run.code_text import LINE_LENGTH, call, literal
 from regimen.techniques import (
     Affine,
     Augmentation,
@@ -19,6 +20,8 @@ from regimen.techniques import (
 Shape = tuple[int, int, int]
 # Written where they are needed: black is the darkest value that the training images have.
 BLACK = "black = x_train.amin((0, 2, 3), keepdim=True)"
+# Letters of a line of comment, which stands eight deep in the loops.
+COMMENT = LINE_LENGTH - 8
 SAMPLE = "x = nn.functional.grid_sample(x - black, grid, align_corners=False) + black"
 
 
@@ -69,7 +72,8 @@ def _lines(operation: Augmentation, shape: Shape) -> list[str]:
         case Affine(degrees=0, scale=(1, 1), shear=0, translate=translate):
             return _shift(translate, shape)
         case _:
-            return [f"# Left out here, done by regimen.train: {_described(operation)}."]
+            left_out = f"Left out here, done by regimen.train: {_described(operation)}."
+            return textwrap.wrap(left_out, COMMENT, initial_indent="# ", subsequent_indent="# ")
 
 
 def _described(operation: Augmentation) -> str:
@@ -124,9 +128,10 @@ def _rotation(degrees: float | tuple[float, float], shape: Shape) -> list[str]:
 
 def _shift(translate: tuple[float, float], shape: Shape) -> list[str]:
     _, height, width = shape
-    reach = f"torch.tensor([{literal(float(translate[0] * width))}, {literal(float(translate[1] * height))}])"
+    across, down = literal(float(translate[0])), literal(float(translate[1]))
     return [
-        f"pixels = ((2 * torch.rand(len(x), 2) - 1) * {reach}).round()",
+        f"reach = torch.tensor([{across} * {width}, {down} * {height}])",
+        "pixels = ((2 * torch.rand(len(x), 2) - 1) * reach).round()",
         "move = torch.eye(2, 3).repeat(len(x), 1, 1)",
         f"move[:, :, 2] = -2 * pixels / torch.tensor([{width}, {height}])",
         "grid = nn.functional.affine_grid(move, x.shape, align_corners=False)",
@@ -145,9 +150,10 @@ def cutmix_lines(alpha: float) -> list[str]:
         f"lam = {beta}.sample()",
         "height, width = x.shape[2:]",
         "sides = [int(height * (1 - lam) ** 0.5), int(width * (1 - lam) ** 0.5)]",
-        "corner = [int(height * torch.rand(())) - sides[0] // 2, int(width * torch.rand(())) - sides[1] // 2]",
-        "(top, left), (bottom, right) = corner, [corner[0] + sides[0], corner[1] + sides[1]]",
-        "top, left, bottom, right = max(top, 0), max(left, 0), min(bottom, height), min(right, width)",
+        "row, column = int(height * torch.rand(())), int(width * torch.rand(()))",
+        "top, left = row - sides[0] // 2, column - sides[1] // 2",
+        "bottom, right = min(top + sides[0], height), min(left + sides[1], width)",
+        "top, left = max(top, 0), max(left, 0)",
         "x = x.clone()",
         "x[:, :, top:bottom, left:right] = x[partners, :, top:bottom, left:right]",
         "lam = 1 - (bottom - top) * (right - left) / (height * width)",
