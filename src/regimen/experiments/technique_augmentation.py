@@ -53,7 +53,7 @@ SHOWN: Mapping[str, tuple[Augmentation, ...]] = {
     "resized crop": (RandomResizedCrop(size=28),),
     "all five": POSTED,
     "mild": ARMS[MILD],
-    "cutout 8": (Cutout(size=8),),
+    "cutout 8, in grey": (Cutout(size=8),),
     "noise 0.2": (PixelNoise(std=0.2),),
 }
 COLUMNS = 8
@@ -144,7 +144,8 @@ def _samples(data: Images, file: str, what: str) -> Picture:
             if data.shape[1] != 28 and "34" in title:
                 operations, title = (Resize(size=38), CenterCrop(size=32)), "resize 38, crop 32"
             sized = tuple(_at_size(one, data.shape[1]) for one in operations)
-            fill = [0.0] * data.shape[0]
+            # Black on black would not be seen.
+            fill = [0.5 if "grey" in title else 0.0] * data.shape[0]
             found = augment(x, sized, key=3, rows=torch.from_numpy(rows), epoch=0, fill=fill)
             words, *images = panels[line * (COLUMNS + 1) : (line + 1) * (COLUMNS + 1)]
             words.set_axis_off()

@@ -23,6 +23,7 @@ from regimen.run import Recipe, Run
 POSTED = 12.64
 DOUBLED = "He with the gain twice, as written"
 LAYERS = ("conv 1", "conv 2", "conv 3", "hidden linear")
+SHORT = {"normal, std 0.02": "normal 0.02", "Xavier normal": "Xavier", "He normal": "He", DOUBLED: "He, gain twice"}
 Floats = npt.NDArray[np.float64]
 
 
@@ -104,11 +105,12 @@ def _histograms(activations: Mapping[str, list[Floats]]) -> Picture:
             counts, edges = np.histogram(values, bins=60, range=(-reach, reach))
             axes.stairs(100 * counts / values.size, edges, fill=True, color=colors[name])
             axes.set_yscale("log")
-            axes.set_ylim(0.01, 100)
-            axes.text(0.98, 0.9, f"sd {values.std():.2g}", ha="right", va="top", transform=axes.transAxes)
+            axes.set_ylim(0.01, 5000)
+            axes.set_yticks((0.01, 1, 100))
+            axes.text(0.98, 0.99, f"sd {values.std():.2g}", ha="right", va="top", transform=axes.transAxes)
             last = line == len(activations) - 1
             title = f"{LAYERS[column]}" if line == 0 else ""
-            above = f"{name}: share (%)" if column == 0 else ""
+            above = f"{SHORT[name]} (%)" if column == 0 else "share (%)"
             pictures.label(axes, x="into the ReLU" if last else "", y=above, title=title)
     return Picture(
         name="activations",
