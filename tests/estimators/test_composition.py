@@ -2,11 +2,13 @@
 
 import json
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -15,7 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from regimen import Recipe, SavedModel
 from regimen.errors import OptionError, StoreError
-from regimen.estimators import RegimenClassifier, RegimenRegressor
+from regimen.estimators import RegimenClassifier, RegimenRegressor, together
 from regimen.techniques import SGD, EarlyStopping
 
 QUICK: dict[str, Any] = {"hidden": (8,), "epochs": 5, "random_state": 0}
@@ -34,6 +36,28 @@ def test_a_grid_search_takes_the_better_of_two(flowers: Any) -> None:
     found = GridSearchCV(RegimenClassifier(**QUICK), grid, cv=3).fit(*flowers)
     assert found.best_params_["lr"] == 0.05
     assert np.isfinite(found.cv_results_["mean_test_score"]).all()
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_candidates_that_train_together_score_as_one_by_one(flowers: Any, engine: str) -> None:
+    search = GridSearchCV(
+        RegimenClassifier(engine=engine, **QUICK), {"lr": [0.001, 0.01, 0.05], "hidden": [(4,), (8,)]}
+    )
+    alone = clone(search).fit(*flowers).cv_results_["mean_test_score"]
+    threads = set()
+
+    class Recorded(RegimenClassifier):
+        def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+            threads.add(threading.get_ident())
+            return super().fit(X, y, sample_weight)
+
+    recorded = clone(search).set_params(estimator=Recorded(engine=engine, **QUICK))
+    before = torch.get_num_threads()
+    with together(3):
+        side_by_side = recorded.fit(*flowers).cv_results_["mean_test_score"]
+    np.testing.assert_array_equal(side_by_side, alone)
+    assert len(threads) > 1
+    assert torch.get_num_threads() == before
 
 
 def test_a_clone_has_the_arguments_and_nothing_fitted(flowers: Any) -> None:

@@ -2,5 +2,6 @@
 
 from regimen.estimators.classifier import RegimenClassifier
 from regimen.estimators.regressor import RegimenRegressor
+from regimen.estimators.searching import together
 
-__all__ = ["RegimenClassifier", "RegimenRegressor"]
+__all__ = ["RegimenClassifier", "RegimenRegressor", "together"]
