@@ -152,8 +152,10 @@ CASES = {
     # Data.
     "a file that is not there": (("study", "god.csv", "--target", "y"), "did you mean 'good.csv'?"),
     "a mistyped bundled table": (("study", "irs"), "did you mean 'iris'?"),
-    "data of a later version": (("study", "mnist"), "does not download data"),
-    "a folder for a table": (("study", "folder"), "got a folder"),
+    "a column of images": (("study", "mnist", "--target", "y"), "images, which have classes and no columns"),
+    "a folder without images": (("study", "folder"), "expected a folder for each class with images in it"),
+    "no size of images": (("study", "folder", "--image-size", "32x"), "--image-size: expected pixels as 32 or"),
+    "a size of images for a table": (("study", "iris", "--image-size", "32"), "image_size: iris is a table"),
     "a spreadsheet": (("study", "table.xlsx"), "export the table as .csv"),
     "an empty file": (("study", "empty.csv", "--target", "y"), "empty file"),
     "a header alone": (("study", "header.csv", "--target", "y"), "header line only"),

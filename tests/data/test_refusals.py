@@ -148,12 +148,11 @@ def test_a_further_file_that_does_not_fit_is_refused(
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        ("digit", "neither; did you mean 'digits'"),
+        ("digit", "got none of them; did you mean 'digits'"),
         ("breast-cancer", "did you mean 'breast_cancer'"),
-        ("zzz", "neither; valid: breast_cancer, diabetes, digits, iris, wine"),
-        ("", "got a name that is neither"),
-        ("mnist", "does not download"),
-        ("openml:adult", "does not download"),
+        ("fashionmnist", "did you mean 'fashion-mnist'"),
+        ("zzz", "got none of them; valid: breast_cancer, cifar10, diabetes, digits, fashion-mnist, iris, mnist, wine"),
+        ("", "expected a bundled table, .* got none of them"),
         ("https://example.org/t.csv", "got an address; download the file first"),
     ],
 )
@@ -173,9 +172,20 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         load(str(tmp_path / "nowhere" / "t.csv"), target="y")
 
 
-def test_a_folder_is_refused(tmp_path: Path) -> None:
+def test_a_folder_of_tables_is_refused(write: Callable[..., str], tmp_path: Path) -> None:
+    write(GOOD)
     with pytest.raises(DataError, match="got a folder; name the file in it"):
         load(str(tmp_path), target="y")
+
+
+def test_images_are_no_part_of_a_table(write: Callable[..., str]) -> None:
+    with pytest.raises(DataError, match="mnist: expected a table as the others, got images"):
+        load(write(GOOD), target="y", test="mnist")
+
+
+def test_a_size_of_images_is_refused_for_a_table() -> None:
+    with pytest.raises(OptionError, match="image_size: iris is a table; leave it out"):
+        load("iris", image_size=32)
 
 
 def test_an_unknown_task_is_refused_with_the_nearest() -> None:

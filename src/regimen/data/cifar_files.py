@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from regimen.data.image_source import ImageSource, joined
-from regimen.data.naming import counted, listed
+from regimen.data.naming import listed
 from regimen.data.pixel_files import Pixels
 from regimen.errors import DataError
 
@@ -44,7 +44,7 @@ def read_batches(folder: Path, *, name: str = "cifar10", where: str = "") -> Ima
     if absent:
         notes.append(f"{folder} has {len(found)} of 5 batches of CIFAR-10 to train on: {listed(absent)} is not there")
     if files[-1] != test:
-        notes.append(f"{folder} has no {TEST}: the test part is drawn from the {counted(len(found), 'batch')}")
+        notes.append(f"{folder} has no {TEST}: the test part is drawn from the others")
     read = [_records(path) for path in files]
     labels = np.concatenate([records[:, 0] for records in read])
     return ImageSource(

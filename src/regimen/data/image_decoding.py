@@ -121,8 +121,9 @@ def fitted(image: Image.Image, size: Size) -> Image.Image:
     if (image.height, image.width) == size:
         return image
     scale = min(image.height / height, image.width / width)
-    left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-    box = (left, top, left + scale * width, top + scale * height)
+    # Limited, because rounding would put a box that is as wide as the image just outside of it.
+    left, top = max(0.0, (image.width - scale * width) / 2), max(0.0, (image.height - scale * height) / 2)
+    box = (left, top, min(image.width, left + scale * width), min(image.height, top + scale * height))
     return image.resize((width, height), Image.Resampling.BICUBIC, box=box)
 
 

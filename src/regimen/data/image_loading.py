@@ -24,11 +24,16 @@ def names_images(source: str) -> bool:
         return True
     path = Path(source).expanduser()
     if path.is_dir():
-        return source != ""
+        return source != "" and not _holds_tables(path)
     extension = path.suffix.lower()
     if extension in EXTENSIONS or not path.is_file():
         return False
     return extension in IMAGE_EXTENSIONS or is_idx(path)
+
+
+def _holds_tables(folder: Path) -> bool:
+    inside = list(folder.iterdir())
+    return any(path.suffix.lower() in EXTENSIONS for path in inside) and not any(path.is_dir() for path in inside)
 
 
 def load_images(

@@ -55,7 +55,7 @@ def read(source: str) -> Source:
     path = Path(source).expanduser()
     extension = path.suffix.lower()
     if source in IMAGES:
-        raise DataError(f"{source}: expected a table, got images; name images in the place of tables nowhere else")
+        raise DataError(f"{source}: expected a table as the others, got images; name a file")
     if not path.is_file():
         raise DataError(_nothing_there(source, path))
     if extension not in EXTENSIONS:
