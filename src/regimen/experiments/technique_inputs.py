@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data import Preparation, from_arrays
+from regimen.data import Preparation, Scaling, from_arrays
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Outcome, Picture
 from regimen.experiments.kept import kept
@@ -113,21 +113,23 @@ def _outlier_picture(scaled: Mapping[str, Mapping[bool, Floats]]) -> Picture:
             for line, (spoiled, values) in enumerate(of_both.items()):
                 axes = panels[3 * line + column]
                 good = values[OUTLIERS:] if spoiled else values
-                counts, edges = np.histogram(good, bins=40)
-                color = pictures.ORANGE if spoiled else pictures.BLUE
-                # As a step line too: squeezed rows would be a bar too thin to see.
-                axes.stairs(100 * counts / ROWS, edges, fill=True, color=color, edgecolor=color, linewidth=1.2)
+                # The range of the clean column in both rows, so that what is squeezed is seen to be.
+                ends = (float(of_both[False].min()), float(of_both[False].max()))
+                counts, edges = np.histogram(good, bins=40, range=ends)
+                axes.stairs(100 * counts / ROWS, edges, fill=True, color=pictures.ORANGE if spoiled else pictures.BLUE)
                 if spoiled:
-                    axes.plot(values[:OUTLIERS], np.full(OUTLIERS, 1.0), "o", color=pictures.INK, markersize=3.6)
-                how = f"{OUTLIERS} outliers (dots)" if spoiled else "no outliers"
+                    outliers = values[:OUTLIERS]
+                    words = f"outliers at\n{outliers.min():.3g} to {outliers.max():.3g}"
+                    axes.text(0.98, 0.95, words, ha="right", va="top", transform=axes.transAxes)
+                how = f"{OUTLIERS} outliers" if spoiled else "no outliers"
                 pictures.label(
                     axes, x="scaled value" if line else "", y="share of the rows (%)", title=f"{name}, {how}"
                 )
     return Picture(
         name="outliers",
-        caption=f"One column of {ROWS} rows, scaled three ways. Below, {OUTLIERS} rows are fifty times too large: "
-        f"min-max squeezes all good rows into a few hundredths, standardization does nearly the same, scaling by "
-        f"median and interquartile range leaves them as they were.",
+        caption=f"One column of {ROWS} rows, scaled three ways; below with {OUTLIERS} rows that are fifty times too "
+        "large, on the same horizontal scale. Min-max squeezes all good rows into a few hundredths, standardization "
+        "nearly so; scaling by median and interquartile range leaves them as they were, and the outliers far away.",
         figure=figure,
     )
 
