@@ -93,3 +93,23 @@ def test_a_library_from_other_sources_raises(best_kernels: Kernels, monkeypatch:
     monkeypatch.setattr(native_types, "Run", Longer)
     with pytest.raises(EngineError, match="was built from other sources than this package"):
         load_kernels(best_kernels.isa)
+
+
+def test_a_library_without_one_of_the_functions_raises(best_kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_kernels.cache_clear()
+    monkeypatch.setitem(native_types._FUNCTIONS, "newer", (None, ()))
+    with pytest.raises(EngineError, match=r"was built from other sources than this package.*regimen_newer"):
+        load_kernels(best_kernels.isa)
+
+
+def test_a_damaged_library_is_not_passed_over_for_a_lesser_one(
+    best_kernels: Kernels, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    damaged = tmp_path / f"regimen_{best_kernels.isa}.so"
+    damaged.write_bytes(b"no library")
+    whole = native._file
+    monkeypatch.setattr(native, "_file", lambda isa: damaged if isa == best_kernels.isa else whole(isa))
+    load_kernels.cache_clear()
+    native._find.cache_clear()
+    with pytest.raises(EngineError, match="is damaged"):
+        choose_engine("auto")

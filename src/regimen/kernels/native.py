@@ -87,9 +87,13 @@ def load_kernels(isa: str) -> Kernels | None:
     except (OSError, AttributeError) as error:
         raise EngineError(f"{file} is damaged: {error}; {repair}") from error
     layout.restype = ctypes.c_int64
+    other = f"{file} was built from other sources than this package; {repair}"
     if layout() != ctypes.sizeof(native_types.Run):
-        raise EngineError(f"{file} was built from other sources than this package; {repair}")
-    native_types.declare(library)
+        raise EngineError(other)
+    try:
+        native_types.declare(library)
+    except AttributeError as error:
+        raise EngineError(f"{other} ({error})") from error
     return Kernels(isa=isa, library=library)
 
 
