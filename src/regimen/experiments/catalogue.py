@@ -105,6 +105,21 @@ ENTRIES: tuple[Entry, ...] = (
         seconds=30.0,
     ),
     Entry(
+        name="dropout-layer",
+        part="C",
+        title="What the dropout layer does, and where it belongs",
+        post="Each element is zeroed with probability p, survivors grow by 1/(1 - p), eval mode changes nothing: shown "
+        "with p = 0.2 on a 20x16 and p = 0.9 on a 10x2 tensor, whose survivors are ten times as large. Dropout and "
+        "ReLU may change places. One network with dropout is an ensemble of many.",
+        mistakes=(
+            "To show that dropout and ReLU may change places, the post seeds once and draws twice: its two results "
+            "have different masks and can not be equal.",
+        ),
+        home="dropout_layer:dropout_layer",
+        seconds_quick=4.0,
+        seconds=20.0,
+    ),
+    Entry(
         name="overfit-curve",
         part="F",
         title="A network learns noise, and dropout stops it",

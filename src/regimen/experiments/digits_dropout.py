@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from regimen.data import Data, load, pair_split, prepare
+from regimen.data import Table, load, pair_split, prepare
 from regimen.engine import one_thread, train
 from regimen.experiments.context import Context, Listing, Outcome
 from regimen.experiments.digits_pictures import accuracy_picture, lab_picture, script_picture
@@ -34,7 +34,7 @@ Results = Mapping[str, Sequence[RunResult]]
 
 def digits_dropout(context: Context) -> Outcome:
     """Return the losses and accuracies with dropout, batch normalization, both and neither."""
-    digits = load("digits")
+    digits = load_digits()
     epochs = context.choose(quick=15, standard=PLAIN.epochs)
     with one_thread(), torch.random.fork_rng(devices=[]):
         table = summarize(network(), inputs=64)
@@ -53,13 +53,20 @@ def digits_dropout(context: Context) -> Outcome:
     )
 
 
-def digits_run(digits: Data, recipe: Recipe, key: int) -> Run:
+def load_digits() -> Table:
+    """Return the digits of scikit-learn: 1,797 rows of 8x8 pixels from 0 to 16."""
+    table = load("digits")
+    assert isinstance(table, Table)  # bundled data are tables
+    return table
+
+
+def digits_run(digits: Table, recipe: Recipe, key: int) -> Run:
     """Return the training of one recipe on the split of one key: 80 % of the rows train, 20 % test every epoch."""
     split = pair_split(digits, np.arange(digits.n), key, validation_fraction=0.2)
     return Run(recipe=recipe, model=MODEL, data=digits, split=split, key=key, metric="accuracy")
 
 
-def _lab(digits: Data, context: Context, *, epochs: int, share: float) -> tuple[Results, tuple[int, float]]:
+def _lab(digits: Table, context: Context, *, epochs: int, share: float) -> tuple[Results, tuple[int, float]]:
     """Train every arm on every split; return also how many trainings with and without dropout took how long."""
     keys = range(context.choose(quick=3, standard=10))
     runs = {
@@ -78,7 +85,7 @@ def _lab(digits: Data, context: Context, *, epochs: int, share: float) -> tuple[
     return results, (2 * len(keys), seconds["neither", "dropout"])
 
 
-def _script(digits: Data, *, dropout: bool, epochs: int) -> ScriptCurves:
+def _script(digits: Table, *, dropout: bool, epochs: int) -> ScriptCurves:
     data = prepare(digits, digits_run(digits, PLAIN, 0).split, "none")
     parts = {part: (data.x[part], data.y[part]) for part in ("train", "validation")}
     return run_script(parts["train"], parts["validation"], dropout=dropout, epochs=epochs, seed=0)
@@ -144,10 +151,10 @@ def _remarks(scripts: Mapping[bool, ScriptCurves], results: Results, timed: tupl
     }
     gap = {name: test - training for name, (training, test) in losses.items()}
     return (
-        f"Divided by the last index instead of the number of batches, the training loss is {posted / averaged - 1:.1%} "
-        "too large. The mode matters more: at the end the training loss with dropout on is "
-        f"{scripts[True].averaged[-1]:.3f} nats, with dropout off {scripts[True].train[-1]:.4f}. The post plots the "
-        "first beside a test loss in eval mode: in its picture the training loss lies too high.",
+        "Divided by the last index instead of the number of batches, the training loss is "
+        f"{100 * (posted / averaged - 1):.1f} % too large. The mode matters more: at the end the training loss with "
+        f"dropout on is {scripts[True].averaged[-1]:.3f} nats, with dropout off {scripts[True].train[-1]:.4f}. The "
+        "post plots the first beside a test loss in eval mode: in its picture the training loss lies too high.",
         f"Without dropout the training loss falls to {losses['neither'][0]:.1e} nats while the test loss stays at "
         f"{losses['neither'][1]:.3f}: overfitting. Dropout changes this gap from {gap['neither']:.3f} to "
         f"{gap['dropout']:.3f} nats, batch normalization to {gap['batch norm']:.3f}, both to {gap['both']:.3f}.",

@@ -111,7 +111,7 @@ def _remarks(line: Line, tail: tuple[Fit, Fit], drawn: list[tuple[Fit, Fit]], sw
         f"{int((dropped < plain).sum())} of {len(drawn)}. What the post shows is dropout against extrapolation, far "
         "more than against overfitting.",
         f"F.6: from {min(sweeps.widths)} to {max(sweeps.widths)} units the training error falls by "
-        f"{1 - wide[0].mean() / narrow[0].mean():.0%}, while the test error rises by "
-        f"{wide[1].mean() / narrow[1].mean() - 1:.0%}. Cybenko's theorem promises that a wide network can follow any "
-        "function; here the function is noise.",
+        f"{100 * (1 - wide[0].mean() / narrow[0].mean()):.0f} %, while the test error rises by "
+        f"{100 * (wide[1].mean() / narrow[1].mean() - 1):.0f} %. Cybenko's theorem promises that a wide network can "
+        "follow any function; here the function is noise.",
     )

@@ -6,8 +6,8 @@ from regimen.experiments.records import Row
 
 MISSING = "–"
 VARIANTS = {"as_posted": "as posted", "corrected": "corrected"}
-# Significant digits of what no post gives a precision for.
-DIGITS = 4
+# Significant digits of what no post gives a precision for: of a single figure, of a spread.
+DIGITS, SPREAD_DIGITS = 5, 2
 
 
 def posted_text(row: Row) -> str:
@@ -27,7 +27,8 @@ def measured_text(row: Row) -> str:
     if row.measured != 0 and not 1e-3 <= abs(row.measured) < 1e6:
         text = f"{row.measured:.2e}" + ("" if row.sd is None else f" ± {row.sd:.1e}")
     else:
-        decimals = max(_decimals(row.posted), _enough(row.measured))
+        enough = _enough(row.sd, SPREAD_DIGITS) if row.sd else _enough(row.measured, DIGITS)
+        decimals = max(_decimals(row.posted), enough)
         text = f"{row.measured:,.{decimals}f}" + ("" if row.sd is None else f" ± {row.sd:,.{decimals}f}")
     return _with_unit(text, row.unit)
 
@@ -44,6 +45,6 @@ def _decimals(posted: float | None) -> int:
     return len(text.partition(".")[2]) if "e" not in text else 0
 
 
-def _enough(value: float) -> int:
-    """Return the decimals that give four significant digits, none for whole numbers."""
-    return 0 if value == int(value) else max(0, DIGITS - 1 - math.floor(math.log10(abs(value))))
+def _enough(value: float, digits: int) -> int:
+    """Return the decimals that give so many significant digits, none for whole numbers."""
+    return 0 if value == int(value) else max(0, digits - 1 - math.floor(math.log10(abs(value))))
