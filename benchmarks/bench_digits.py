@@ -142,10 +142,11 @@ class Contest:
     Args:
         names: Of those who take part.
         quick: Fewer epochs.
+        jax_bundle: Runs in one vmap.
         stack: Closes the processes.
     """
 
-    def __init__(self, names: Sequence[str], *, quick: bool, stack: ExitStack) -> None:
+    def __init__(self, names: Sequence[str], *, quick: bool, jax_bundle: int, stack: ExitStack) -> None:
         self.names, self.quick = names, quick
         table, _ = digits()
         if {"two_processes", "stacked", "sklearn"} & set(names):
@@ -157,7 +158,7 @@ class Contest:
         if "jax" in names:
             from rival_jax import compiled
 
-            self.jax = compiled(digits_job(2 if quick else 4))
+            self.jax = compiled(digits_job(2 if quick else 4), jax_bundle)
         alone = [name for name in ("plain", "lean") if name in names]
         self.threads = {name: 1 if quick else self._better_threads(getattr(rivals, name)) for name in alone}
 
@@ -228,6 +229,7 @@ def main(given: Sequence[str] | None = None) -> None:
     """Measure, print and store."""
     parser = arguments(__doc__ or "", CONTESTANTS, repeats=7)
     parser.add_argument("--runs", type=numbers, help="numbers of runs; default 1,2,8,32,128, with --quick 1,8")
+    parser.add_argument("--jax-bundle", type=int, default=8, help="runs in one vmap; default 8, the fastest found")
     options = chosen(parser, given)
     names = [name for name in options.contestants if why_absent(name) is None]
     for name in sorted(set(options.contestants) - set(names)):
@@ -240,7 +242,7 @@ def main(given: Sequence[str] | None = None) -> None:
         packages=("jax", "jaxlib"),
     )  # fmt: skip
     with ExitStack() as stack:
-        contest = Contest(names, quick=options.quick, stack=stack)
+        contest = Contest(names, quick=options.quick, jax_bundle=options.jax_bundle, stack=stack)
         for runs in options.runs or ((1, 8) if options.quick else RUNS):
             measured(record, contest, runs, options.repeats)
     job = digits_job(1)
@@ -254,6 +256,7 @@ def main(given: Sequence[str] | None = None) -> None:
             "flops_per_step": job.flops_per_step,
             "flops": "2 n W forward, 2 n W weight gradients, 2 n (W - first layer's) input gradients, 2 n W evaluation",
         },
+        bundles={"stacked": rivals.BUNDLE, "jax": options.jax_bundle},
         excluded="compilation of jax, start of processes, imports; all in the warm-up",
     )
 

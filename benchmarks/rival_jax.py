@@ -15,8 +15,8 @@ BUNDLE = 8
 Parameters = list[tuple[jax.Array, jax.Array]]
 
 
-def compiled(job: Job) -> Callable[[Sequence[Setting]], list[Outcome]]:
-    """Return a function that trains runs of `job` in bundles; it compiles when a bundle's size is new to it."""
+def compiled(job: Job, bundle: int = BUNDLE) -> Callable[[Sequence[Setting]], list[Outcome]]:
+    """Return a function that trains runs of `job`, `bundle` in one vmap; it compiles for every size of a vmap."""
     x, y, x_validation, y_validation = (
         jnp.asarray(part.numpy()) for part in (job.x, job.y, job.x_validation, job.y_validation)
     )
@@ -89,7 +89,7 @@ def compiled(job: Job) -> Callable[[Sequence[Setting]], list[Outcome]]:
 
     together = jax.jit(jax.vmap(train))
 
-    def bundle(settings: Sequence[Setting]) -> list[Outcome]:
+    def one_vmap(settings: Sequence[Setting]) -> list[Outcome]:
         columns = (
             np.array([setting.seed for setting in settings], np.uint32),
             *(np.array([getattr(s, name) for s in settings], np.float32) for name in ("p", "lr", "weight_decay")),
@@ -101,6 +101,6 @@ def compiled(job: Job) -> Callable[[Sequence[Setting]], list[Outcome]]:
         ]
 
     def run(settings: Sequence[Setting]) -> list[Outcome]:
-        return [one for i in range(0, len(settings), BUNDLE) for one in bundle(settings[i : i + BUNDLE])]
+        return [one for i in range(0, len(settings), bundle) for one in one_vmap(settings[i : i + bundle])]
 
     return run
