@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from regimen.data.columns import describe
 from regimen.data.frames import describe_rows, is_frame, read_frame, read_rows
 from regimen.errors import DataError
 from regimen.estimators import RegimenClassifier, RegimenRegressor
@@ -75,12 +76,46 @@ def test_targets_that_do_not_fit_a_frame_are_refused(mixed: pl.DataFrame, y: Any
 
 
 def test_what_can_not_be_learnt_from_is_left_out_and_said() -> None:
-    frame = pl.DataFrame({"empty": pl.Series([None, None], dtype=pl.String), "a": [1, 2]})
+    nothing = pl.Series([None, None], dtype=pl.String)
+    frame = pl.DataFrame({"empty": nothing, "nan": [float("nan")] * 2, "a": [1, 2], "lists": [[1], [2]]})
     columns, notes = describe_rows(frame, frame.columns)
     assert [column.name for column in columns] == ["a"]
-    assert notes == ["left out column 'empty': it is empty"]
+    assert notes == [
+        "left out column 'empty': it is empty",
+        "left out column 'nan': it is empty",
+        "left out column 'lists': values of type List(Int64) are not supported",
+    ]
     with pytest.raises(DataError, match="expected at least one column to learn from"):
         describe_rows(frame.select("empty"), ["empty"])
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["red", "green", None],
+        [" red", "red ", "?"],
+        ["a1", "b"],
+        ["1", "2"],
+        ["1,5", "2"],
+        ["Yes", "NO", "yes"],
+        ["y", "yes", "no"],
+        ["T", "f"],
+        ["inf", "-Infinity"],
+        ["nan", "x"],
+        ["", "NA"],
+        ["01.02.2024"],
+        ["½", "٣"],
+        [f"level {a}{b}" for a in "abcdef" for b in "abcdef"],
+    ],
+)
+def test_a_column_of_text_is_what_it_is_in_a_file(cells: list[str | None]) -> None:
+    series = pl.Series("a", cells, dtype=pl.String)
+    expected, note = describe(series, whole=True, decimal_comma=False)
+    if expected is None:
+        with pytest.raises(DataError, match="at least one column"):
+            describe_rows(pl.DataFrame([series]), ["a"])
+        return
+    assert describe_rows(pl.DataFrame([series]), ["a"]) == ((expected,), [note] if note else [])
 
 
 def test_pandas_frames_give_what_polars_frames_give(mixed: pl.DataFrame, ripe: Any) -> None:
