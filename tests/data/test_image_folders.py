@@ -93,15 +93,17 @@ def test_the_most_frequent_size_is_taken_and_others_are_resized(classes: str, sa
     images = load(classes)
     assert images.shape == (3, 6, 5)
     assert (row_of(images, "cat/big.png") == (9, 8, 7)).all()
-    assert "2 of 32 images were resized to 6 x 5 (height x width), the most frequent size" in images.notes[0]
-    assert "they were 6 x 90 to 60 x 50" in images.notes[0]
+    assert images.notes == (
+        "resized to 6 x 5 (height x width), the most frequent size, cropped in the middle where proportions differ: "
+        "2 of 32 images, of 6 x 90 to 60 x 50",
+    )
 
 
 @pytest.mark.parametrize(("size", "expected"), [(8, (8, 8)), ((3, 9), (3, 9))])
 def test_a_size_can_be_asked_for(classes: str, size: object, expected: tuple[int, int]) -> None:
     images = load(classes, image_size=size)  # type: ignore[arg-type]
     assert images.shape == (3, *expected)
-    assert f"30 of 30 images were resized to {expected[0]} x {expected[1]}" in images.notes[0]
+    assert images.notes[0].startswith(f"resized to {expected[0]} x {expected[1]} (height x width), cropped")
 
 
 @pytest.mark.parametrize("size", [0, (4, 0), 5000])
@@ -158,7 +160,7 @@ def test_grey_images_beside_colours_become_rgb_and_a_note_counts_them(classes: s
     np.testing.assert_array_equal(
         row_of(images, "cat/grey.png"), np.asarray(picture(9, mode="L"))[..., None].repeat(3, 2)
     )
-    assert images.notes == ("1 of 31 images are grey and were read as RGB",)
+    assert images.notes == ("grey, read as RGB: 1 of 31 images",)
 
 
 def test_palettes_bits_and_sixteen_bits_are_read_as_what_they_show(save: Save) -> None:
@@ -188,7 +190,7 @@ def test_transparent_pixels_lie_on_white_and_a_note_counts_them(classes: str, sa
     found = row_of(images, "cat/clear.png")
     assert (found[3, 2] == 255).all()
     assert (np.delete(found.reshape(-1, 3), 3 * 5 + 2, axis=0) == 10).all()
-    assert "1 of 31 images have transparent parts, which were laid on white" in images.notes
+    assert "partly transparent, laid on white: 1 of 31 images" in images.notes
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -218,8 +220,7 @@ def test_unreadable_files_are_left_out_and_named(classes: str, save: Save, tmp_p
     images = load(classes)
     assert images.n == 30
     assert images.notes == (
-        "left out 4 files that can not be read as images or are cut off: 'cat/empty.gif', 'cat/text.jpg', "
-        "'dog/cut.png', 'dog/half.jpg'",
+        "left out 4 files, unreadable or cut off: 'cat/empty.gif', 'cat/text.jpg', 'dog/cut.png', 'dog/half.jpg'",
     )
 
 

@@ -18,6 +18,7 @@ HEAVY = ("polars", "sklearn", "torch", "scipy")
         ("import regimen.data", HEAVY),
         ("from regimen.data import METRICS, Table", HEAVY),
         ("from regimen.data import Preparation", HEAVY),
+        ("from regimen.data import ImagePreparation, Images", (*HEAVY, "PIL", "pooch", "requests")),
     ],
 )
 def test_an_import_does_not_load_what_it_does_not_need(statement: str, absent: tuple[str, ...]) -> None:

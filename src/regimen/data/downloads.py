@@ -9,9 +9,10 @@ from typing import Any
 
 from regimen.errors import DataError
 
-# Connections that break off are tried again on the same mirror as long as each try brings something.
+# Connections that break off are tried again on the same mirror, so often and as long as each try brings something.
 _TRIES = 20
-_CHUNK = 1 << 16
+# Of a piece that breaks off nothing is kept.
+_CHUNK = 1 << 13
 # Seconds for the connection, and between two pieces.
 _PATIENCE = (10.0, 60.0)
 

@@ -225,7 +225,7 @@ def _said(parts: dict[str, _Listed]) -> Iterator[str]:
 def _damaged(files: Sequence[Path], folder: Path) -> str:
     names = listed([str(path.relative_to(folder)) for path in files[:_NAMED]])
     more = f" and {len(files) - _NAMED:,} more" if len(files) > _NAMED else ""
-    return f"left out {counted(len(files), 'file')} that can not be read as images or are cut off: {names}{more}"
+    return f"left out {counted(len(files), 'file')}, unreadable or cut off: {names}{more}"
 
 
 def _most_frequent(sizes: Sequence[Size]) -> Size:
@@ -234,20 +234,20 @@ def _most_frequent(sizes: Sequence[Size]) -> Size:
 
 
 def _changes(headers: Sequence[Header], channels: int, size: Size, *, given: bool) -> Iterator[str]:
+    total = counted(len(headers), "image")
     other = [header.size for header in headers if header.size != size]
-    wanted = f"{size[0]} x {size[1]}"
     if other:
         low, high = (f"{height} x {width}" for height, width in (min(other), max(other)))
-        why = "" if given else ", the most frequent size"
         yield (
-            f"{len(other):,} of {counted(len(headers), 'image')} were resized to {wanted} (height x width){why}, "
-            f"cropped in the middle where proportions differ; they were {low}" + (f" to {high}" if low != high else "")
+            f"resized to {size[0]} x {size[1]} (height x width){'' if given else ', the most frequent size'}, cropped in "
+            f"the middle where proportions differ: {len(other):,} of {total}, of {low}"
+            + (f" to {high}" if low != high else "")
         )
     grey = sum(header.grey for header in headers)
     if channels == 3 and grey:
-        yield f"{grey:,} of {counted(len(headers), 'image')} are grey and were read as RGB"
+        yield f"grey, read as RGB: {grey:,} of {total}"
     if channels == 1 and grey < len(headers):
-        yield f"{len(headers) - grey:,} of {counted(len(headers), 'image')} have colours and were read as grey"
+        yield f"in colours, read as grey: {len(headers) - grey:,} of {total}"
     transparent = sum(header.transparent for header in headers)
     if transparent:
-        yield f"{transparent:,} of {counted(len(headers), 'image')} have transparent parts, which were laid on white"
+        yield f"partly transparent, laid on white: {transparent:,} of {total}"
