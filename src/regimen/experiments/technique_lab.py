@@ -45,7 +45,8 @@ class Lab:
     def of(cls, context: Context, **changes: Any) -> "Lab":
         """Return the setting for the size of an experiment; `changes` are for sizes other than `quick`."""
         if context.size == "quick":
-            return cls(train=128, test=128, epochs=2, batch_size=32, keys=1, size="quick")
+            # Small batches: many steps, so that something is learned from few images.
+            return cls(train=192, test=128, epochs=2, batch_size=8, keys=1, size="quick")
         return cls(**changes, size=context.size)
 
     @property
@@ -91,7 +92,13 @@ class Lab:
         ]
 
     def curve_picture(
-        self, name: str, results: Results, caption: str, *, curves: tuple[Curve, Curve] = ("train_loss", "metric")
+        self,
+        name: str,
+        results: Results,
+        caption: str,
+        *,
+        curves: tuple[Curve, Curve] = ("train_loss", "metric"),
+        optimizer: str = "SGD",
     ) -> Picture:
         """Return a picture with two curves of all arms side by side; the caption gets the setting behind it."""
         with pictures.look():
@@ -102,7 +109,7 @@ class Lab:
                 pictures.label(axes, x="epoch", y=NAMES[curve])
             pictures.legend(panels[-1], loc="best")
         setting = (
-            f"MNIST, {self.train:,} training and {self.test:,} test images, SGD, batch {self.batch_size}, "
+            f"MNIST, {self.train:,} training and {self.test:,} test images, {optimizer}, batch {self.batch_size}, "
             f"{over_keys(next(iter(results.values())))}; eval mode."
         )
         return Picture(name=name, caption=f"{caption} {setting}", figure=figure)
