@@ -91,6 +91,42 @@ class _Transformable(torch.autograd.Function):
         return torch.stack(ys), 0
 
 
+class _EagerRelu(torch.autograd.Function):
+    """ReLU and a mask as one step of autograd: what is positive afterwards was positive before, and kept."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, key: int, step: int, noise: Noise, inplace: bool) -> Tensor:
+        if inplace:
+            ctx.mark_dirty(x)
+        y = torch.relu_(x) if inplace else torch.relu(x)
+        add_noise(y, key, step, noise, y)
+        ctx.save_for_backward(y)
+        ctx.scale = noise.scale
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (y,) = ctx.saved_tensors
+        return torch.ops.aten.threshold_backward(grads[0], y, 0) * ctx.scale, None, None, None, None
+
+
+def relu_noisy(x: Tensor, key: Key, step: int | Tensor, noise: Noise, *, inplace: bool = False) -> Tensor:
+    """Return max(x, 0) with noise, as `noisy` does; one step of autograd for masks, which need no drawing in backward.
+
+    Args:
+        x: Floating-point tensor.
+        key: As for `noisy`.
+        step: As for `noisy`.
+        noise: A mask: no shifts, scale at least 1.
+        inplace: Overwrite `x`.
+    """
+    if needs_tensors() or not _is_plain(x) or forward_ad._current_level >= 0:
+        z = noisy(torch.relu(x), key, step, noise)
+        return x.copy_(z) if inplace else z
+    y: Tensor = _EagerRelu.apply(x, key, step, noise, inplace)  # type: ignore[no-untyped-call]
+    return y
+
+
 def _transformed(x: Tensor, key: Key, step: int, noise: Noise) -> Tensor:
     y: Tensor = _Transformable.apply(x, key, step, noise)  # type: ignore[no-untyped-call]
     return y

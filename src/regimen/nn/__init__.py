@@ -5,6 +5,7 @@ from regimen.nn.drop_connect import DropConnectLinear
 from regimen.nn.drop_path import DropPath
 from regimen.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from regimen.nn.gaussian import GaussianDropout
+from regimen.nn.relu_dropout import ReLUDropout
 from regimen.nn.stream_layer import StreamLayer, step
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Dropout3d",
     "FeatureAlphaDropout",
     "GaussianDropout",
+    "ReLUDropout",
     "StreamLayer",
     "step",
 ]

@@ -53,6 +53,7 @@ class StreamLayer(nn.Module):
 
     purpose: ClassVar[int] = int(Purpose.MASK)
     p: float
+    _apply_noise = staticmethod(noisy)
     inplace: bool = False
     seed: int | None
     site: int | None
@@ -110,8 +111,8 @@ class StreamLayer(nn.Module):
             if needs_tensors():
                 # The device is named since `torch.set_default_device` would move the number, not the generator.
                 key = torch.randint(*KEYS, (), device="cpu")
-                return noisy(input, key, 0, self._noise(self.purpose << 24, 0, False), inplace=self.inplace)
-            return noisy(input, _draw_key(), 0, self._same_noise(), inplace=self.inplace)
+                return self._apply_noise(input, key, 0, self._noise(self.purpose << 24, 0, False), inplace=self.inplace)
+            return self._apply_noise(input, _draw_key(), 0, self._same_noise(), inplace=self.inplace)
         moment = self._moment
         if moment is None:
             raise OptionError(
@@ -120,7 +121,8 @@ class StreamLayer(nn.Module):
             )
         site = self._ordinal if self.site is None else self.site
         noise = self._noise(self.purpose << 24 | self._call() << 16 | site, moment.first_row, moment.ahead)
-        return noisy(input, self.seed, moment.step_tensor if is_traced() else moment.step, noise, inplace=self.inplace)
+        n = moment.step_tensor if is_traced() else moment.step
+        return self._apply_noise(input, self.seed, n, noise, inplace=self.inplace)
 
     def _call(self) -> int:
         if not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1:
