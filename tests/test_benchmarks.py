@@ -100,7 +100,7 @@ def test_an_unknown_contestant_is_refused_with_those_that_there_are(
 ) -> None:
     with pytest.raises(SystemExit):
         script("bench_cnn").main(["--contestants", "torch,tensorflow"])
-    assert "no such tensorflow; there are regimen,torch,no_dropout" in capsys.readouterr().err
+    assert "no such tensorflow; there are regimen,regimen_fused,torch,no_dropout" in capsys.readouterr().err
 
 
 def test_a_step_of_the_digits_job_has_the_products_that_the_formula_counts(script: Script) -> None:
@@ -226,13 +226,24 @@ def test_cnn_stores_a_training_step_with_each_dropout(measured: Callable[..., di
     stored = measured("bench_cnn", "--batch", "4", "--threads", "1")
     assert_complete(stored)
     rows = by(stored["rows"], "contestant")
-    assert set(rows) == {"regimen", "torch", "no_dropout"}
+    assert set(rows) == {"regimen", "regimen_fused", "torch", "no_dropout"}
     for row in rows.values():
         assert_summary(row["milliseconds"])
 
 
-def test_the_network_of_cnn_has_a_dropout_after_each_relu(script: Script) -> None:
-    layers = list(script("bench_cnn").network(lambda: regimen_nn.Dropout(0.2)))
+@pytest.mark.parametrize("name", ["regimen", "torch"])
+def test_the_network_of_cnn_has_a_dropout_after_each_relu(script: Script, name: str) -> None:
+    cnn = script("bench_cnn")
+    layers = list(cnn.network(cnn.ACTIVATIONS[name]))
     after = [layers[i + 1] for i, layer in enumerate(layers) if isinstance(layer, torch.nn.ReLU)]
-    assert len(after) == 4
-    assert all(isinstance(layer, regimen_nn.Dropout) for layer in after)
+    kind = regimen_nn.Dropout if name == "regimen" else torch.nn.Dropout
+    assert [type(layer) for layer in after] == [kind] * 4
+    assert all(layer.p == cnn.P for layer in after)
+
+
+def test_all_networks_of_cnn_are_the_same_without_dropout(script: Script) -> None:
+    cnn = script("bench_cnn")
+    pictures = torch.rand(2, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    outputs = {name: cnn.network(layers).eval()(pictures) for name, layers in cnn.ACTIVATIONS.items()}
+    for found in outputs.values():
+        torch.testing.assert_close(found, outputs["torch"])
