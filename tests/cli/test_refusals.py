@@ -126,7 +126,15 @@ CASES = {
         ("study", "iris", "--model", "mlp:linear", "--techniques", "dropout"),
         "nothing is left to try",
     ),
-    "a model of another kind": (("study", "iris", "--model", "cnn"), "--model: expected mlp"),
+    "a model of another kind": (("study", "iris", "--model", "rnn"), "--model: expected mlp"),
+    "a network for images on a table": (
+        ("study", "iris", "--model", "cnn"),
+        "needs images, got the columns of a table",
+    ),
+    "a technique for images on a table": (
+        ("study", "iris", "--techniques", "rotation"),
+        "none of rotation applies to classification without images",
+    ),
     "a model without a width": (("study", "iris", "--model", "mlp:16x"), "--model: expected widths"),
     "a model of width zero": (("study", "iris", "--model", "mlp:0"), "expected hidden widths from 1"),
     "a mistyped activation": (("study", "iris", "--model", "mlp:8:rellu"), "did you mean 'relu'?"),

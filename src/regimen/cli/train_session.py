@@ -12,7 +12,7 @@ from regimen.cli.request import TrainRequest
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Data, Metric, default_metric, find_metric, load
-from regimen.engine import Trainer, choose_engine, one_thread, train_one
+from regimen.engine import Trainer, choose_engine, one_thread, train_one, why_not
 from regimen.errors import EngineError, RegimenError
 from regimen.models import parse_model
 from regimen.records import RunResult
@@ -71,7 +71,7 @@ def _runs(table: Data, recipe: Recipe, metric: Metric, request: TrainRequest) ->
 
 def _trained(runs: Sequence[Run], request: TrainRequest) -> list[RunResult]:
     """Train all networks; a single one in plain PyTorch shows its epochs, else those that are finished are shown."""
-    alone = len(runs) == 1 and choose_engine(request.engine or "auto").name == "reference"
+    alone = len(runs) == 1 and _in_plain_pytorch(runs[0], request.engine or "auto")
     with Meter("epochs" if alone else "networks") as meter:
         meter.begin("training", runs[0].recipe.epochs if alone else len(runs))
         if alone:
@@ -85,6 +85,12 @@ def _trained(runs: Sequence[Run], request: TrainRequest) -> list[RunResult]:
             which = "the network" if len(runs) == 1 else f"network {index} of {len(runs)}"
             raise EngineError(f"{which} could not be trained: {result.message}; nothing was saved")
     return results
+
+
+def _in_plain_pytorch(run: Run, engine: str) -> bool:
+    """Return whether a run is trained by the reference engine, which alone tells its epochs."""
+    chosen = choose_engine(engine).name
+    return chosen == "reference" or (engine == "auto" and why_not(run) is not None)
 
 
 def held_out_metric(model: SavedModel, run: Run, metric: Metric) -> float:
