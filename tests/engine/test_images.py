@@ -152,6 +152,18 @@ def test_a_convolutional_network_on_pixels_scaled_by_hand(make_run: MakeRun) -> 
     assert_trained(run, network)
 
 
+def test_given_numbers_scale_the_pixels_of_each_channel(make_run: MakeRun) -> None:
+    center, scale = (0.5, 0.4, 0.3), (0.25, 0.5, 1.0)
+    run = make_run(optimizer=HEAVY, input_scaling=(center, scale))
+    network = by_hand(run)
+    optimizer = sgd(network)
+    for _, rows, _, y in steps(run):
+        pixels = torch.from_numpy(run.data.pixels[rows] / 255.0)  # type: ignore[union-attr]
+        by_channel = [(pixels[:, i : i + 1] - center[i]) / scale[i] for i in range(3)]
+        descend(optimizer, F.cross_entropy(network(torch.cat(by_channel, dim=1).float()), y))
+    assert_trained(run, network)
+
+
 @pytest.mark.parametrize("kind", ["element", "channel"])
 def test_dropout_after_the_pool_and_the_hidden_layer_with_the_masks_of_the_stream(make_run: MakeRun, kind: str) -> None:
     run = make_run(dropout=0.4, dropout_kind=kind, optimizer=HEAVY)

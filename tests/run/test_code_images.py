@@ -100,6 +100,15 @@ def test_the_script_keeps_to_lines_of_100_and_uses_every_name_it_makes(recipe: R
     assert made <= {node.id for node in names if isinstance(node.ctx, ast.Load)} | {"epoch"}
 
 
+def test_the_script_says_which_numbers_scale_the_pixels() -> None:
+    first = script(Recipe(input_scaling=((0.5, 0.4, 0.3), (0.2, 0.2, 0.1)))).splitlines()[0]
+    assert first.endswith("12, 10], pixels from 0 to 1 minus (0.5, 0.4, 0.3), over (0.2, 0.2, 0.1).")
+    many = plain_pytorch(
+        Recipe(input_scaling=((0.5,) * 9, (0.2,) * 9)), MLP(), inputs=9, outputs=2, task="classification"
+    )
+    assert "numeric columns centered and scaled." in many
+
+
 def test_the_script_of_the_plain_baseline_on_images_is_this_one() -> None:
     code = plain_pytorch(Recipe(), ConvNet(), inputs=(1, 28, 28), outputs=10, task="classification")
     assert code.splitlines()[:11] == [

@@ -87,7 +87,7 @@ recipes = st.fixed_dictionaries(
         l1=number,
         l1_step=st.sampled_from(["subgradient", "proximal"]),
         max_norm=st.none() | positive,
-        input_scaling=st.sampled_from(["standard", "minmax", "robust", "none"]),
+        input_scaling=st.sampled_from(["standard", "minmax", "robust", "none", ((0.5, -1.0), (2.0, 0.25))]),
         label_smoothing=share,
         augmentation=st.lists(operations, max_size=3).map(tuple),
         mixup=st.just(0.0) | number,
@@ -149,6 +149,10 @@ def test_adamw_reads_back_as_adamw() -> None:
         ('optimizer = "sgd"', Recipe(optimizer=SGD())),
         ("[optimizer]\nname = 'sgd'\nmomentum = 0.9", Recipe(optimizer=SGD(momentum=0.9))),
         ("early_stopping = {}", Recipe(early_stopping=EarlyStopping())),
+        (
+            "input_scaling = {center = [0.1307], scale = [0.3081]}",
+            Recipe(input_scaling=((0.1307,), (0.3081,))),
+        ),
         ("augmentation = ['horizontal_flip']", Recipe(augmentation=(HorizontalFlip(),))),
         (
             "augmentation = ['vertical_flip', {kind = 'cutout', size = 3}]",
@@ -207,6 +211,17 @@ def test_a_dictionary_changes_only_what_it_names_in_the_base() -> None:
             "augmentation: Rotation has no parameter 'degree'; did you mean 'degrees'?",
         ),
         ({"augmentation": [{"kind": "cutout", "size": 0}]}, "augmentation.size: expected a whole number in [1, "),
+        ({"input_scaling": {"center": [0.1]}}, "input_scaling: expected a table {center = […], scale = […]}, got"),
+        (
+            {"input_scaling": {"center": [0.1], "scale": []}},
+            "input_scaling: expected one of standard, minmax, robust, none, or as many centers as scales",
+        ),
+        (
+            {"input_scaling": {"center": 0.1, "scale": 0.3}},
+            "input_scaling: expected one of standard, minmax, robust, none, or as many centers as scales",
+        ),
+        ({"input_scaling": {"center": [0.1], "scale": [0]}}, "input_scaling.scale: expected a number in (0, inf)"),
+        ({"input_scaling": {"center": ["a"], "scale": [1]}}, "input_scaling.center: expected a number"),
         ({"mixup": 0.2, "cutmix": 1.0}, "cutmix: both it and mixup mix the targets of a batch; leave one of them out"),
         ({"dropout_kind": "chanel"}, "dropout_kind: no such value 'chanel'; did you mean 'channel'?"),
         ({"lr": "fast"}, "lr: expected a number in (0, inf), got 'fast'"),

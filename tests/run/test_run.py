@@ -179,6 +179,13 @@ def test_augmentation_must_leave_images_as_large_as_those_of_the_test() -> None:
     assert run_of(whole, data=IMAGES).recipe == whole
 
 
+def test_given_numbers_for_scaling_must_be_as_many_as_channels_or_columns() -> None:
+    given = Recipe(input_scaling=((0.5,) * 3, (0.25,) * 3))
+    assert run_of(given, data=IMAGES).identity != run_of(data=IMAGES).identity
+    with pytest.raises(OptionError, match="a finite center and a finite scale above 0 for each of 4"):
+        run_of(given, data=load("iris"))
+
+
 def test_a_convolutional_network_needs_images() -> None:
     with pytest.raises(
         OptionError, match="cnn:16,32p,64p:100 needs images, got the columns of a table; take --model mlp"

@@ -103,7 +103,7 @@ class Setup:
             else "float32 [rows], the target scaled to mean 0 and variance 1 over these rows."
         )
         averaging = "AveragedModel, update_bn" if self.batch_norm else "AveragedModel"
-        scaling = (IMAGE_SCALINGS if self.images else SCALINGS)[self.recipe.input_scaling]
+        scaling = self._scaling()
         sizes = ", ".join(map(str, self.shape))
         return [
             f"# x_train: float32 [rows, {sizes}], {scaling}.",
@@ -114,6 +114,16 @@ class Setup:
             *([f"from torch.optim.swa_utils import {averaging}"] if self.recipe.averaging else []),
             "",
         ]
+
+    def _scaling(self) -> str:
+        """Return how the inputs are scaled, in words."""
+        given = self.recipe.input_scaling
+        if isinstance(given, str):
+            return (IMAGE_SCALINGS if self.images else SCALINGS)[given]
+        what = "pixels from 0 to 1" if self.images else "numeric columns"
+        # The numbers of many columns would fill pages.
+        numbers = f"minus {literal(given[0])}, over {literal(given[1])}" if len(given[0]) < 4 else "centered and scaled"
+        return f"{what} {numbers}"
 
     def _network(self) -> list[str]:
         rows: list[list[str]] = [[]]

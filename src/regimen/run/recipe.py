@@ -2,7 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from regimen.errors import RecipeError
 from regimen.limits import require_choice, require_number
@@ -21,6 +21,8 @@ from regimen.techniques import (
 
 L1Step = Literal["subgradient", "proximal"]
 InputScaling = Literal["standard", "minmax", "robust", "none"]
+# Given numbers: the center and the scale of each numeric column or channel.
+Constants = tuple[tuple[float, ...], tuple[float, ...]]
 ClassWeights = Literal["none", "balanced"]
 
 
@@ -46,7 +48,8 @@ class Recipe:
         l1: λ of λ · Σ |w| over the weights, >= 0.
         l1_step: `subgradient` adds λ · sign(w) to the gradient; `proximal` soft-thresholds after the step.
         max_norm: Largest L2 norm of a unit's incoming weights, > 0; None for no limit.
-        input_scaling: Of numeric columns or channels, fitted on training rows.
+        input_scaling: Of numeric columns or channels, fitted on training rows; or given numbers, ((center, …),
+            (scale, …)), pixels being from 0 to 1: z = (x - center) / scale.
         augmentation: What is done to each training image, first to last; validation and test images stay as they are.
         label_smoothing: Share of the target spread evenly over all classes, in [0, 1); classification only.
         mixup: alpha of the Beta distribution of mixing weights, >= 0; 0 is off.
@@ -82,7 +85,7 @@ class Recipe:
     l1: float = 0.0
     l1_step: L1Step = "subgradient"
     max_norm: float | None = None
-    input_scaling: InputScaling = "standard"
+    input_scaling: InputScaling | Constants = "standard"
     augmentation: tuple[Augmentation, ...] = ()
     label_smoothing: float = 0.0
     mixup: float = 0.0
@@ -115,7 +118,10 @@ class Recipe:
         require_choice("normalization", self.normalization, NORMALIZATIONS)
         require_choice("initialization", self.initialization, INITIALIZATIONS)
         require_choice("l1_step", self.l1_step, ("subgradient", "proximal"))
-        require_choice("input_scaling", self.input_scaling, ("standard", "minmax", "robust", "none"))
+        if isinstance(self.input_scaling, tuple):
+            self._check_constants(self.input_scaling)
+        else:
+            require_choice("input_scaling", self.input_scaling, ("standard", "minmax", "robust", "none"))
         require_choice("class_weights", self.class_weights, ("none", "balanced"))
         if self.normalization == "batch" and self.batch_size < 2:
             raise RecipeError(
@@ -145,6 +151,17 @@ class Recipe:
             example = "(regimen.techniques.Rotation(degrees=15.0),)"
             raise RecipeError(f"augmentation: expected something like {example}, got {operations!r}")
         object.__setattr__(self, "augmentation", operations)
+
+    def _check_constants(self, given: Any) -> None:
+        pair = len(given) == 2 and all(isinstance(part, tuple) and part for part in given)
+        if not pair or len(given[0]) != len(given[1]):
+            raise RecipeError(
+                "input_scaling: expected one of standard, minmax, robust, none, or as many centers as scales, such as "
+                f"((0.1307,), (0.3081,)), got {given!r}"
+            )
+        for center, scale in zip(*given, strict=True):
+            require_number("input_scaling.center", center)
+            require_number("input_scaling.scale", scale, low=0, low_open=True)
 
     @property
     def rates(self) -> tuple[float, ...]:

@@ -14,6 +14,8 @@ from regimen.techniques import AUGMENTATIONS, AVERAGINGS, OPTIMIZERS, SCHEDULES,
 
 # Tables with a `name` key, which chooses the class that the other keys belong to.
 NAMED: Mapping[str, Mapping[str, type]] = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "averaging": AVERAGINGS}
+# What input_scaling is as a table.
+CONSTANTS = ("center", "scale")
 ALWAYS_WRITTEN = ("optimizer", "lr", "epochs", "batch_size")
 
 
@@ -34,6 +36,9 @@ def recipe_to_dict(recipe: Recipe, *, complete: bool = False) -> dict[str, Any]:
         value = getattr(recipe, field.name)
         left_out = not complete and field.name not in ALWAYS_WRITTEN
         if left_out and value == getattr(default, field.name):
+            continue
+        if field.name == "input_scaling" and isinstance(value, tuple):
+            plain[field.name] = dict(zip(CONSTANTS, map(list, value), strict=True))
             continue
         plain[field.name] = _plain(value, {"name": value.name} if field.name in NAMED and value is not None else {})
     if isinstance(plain.get("dropout"), list) and len(plain["dropout"]) == 1:
@@ -75,6 +80,10 @@ def recipe_from_dict(values: Mapping[str, Any], *, base: Recipe | None = None) -
             if not isinstance(value, Mapping):
                 raise RecipeError(f"early_stopping: expected a table such as {{patience = 10}}, got {value!r}")
             changes[key] = _construct(key, EarlyStopping, value)
+        elif key == "input_scaling" and isinstance(value, Mapping):
+            if set(value) != set(CONSTANTS):
+                raise RecipeError(f"input_scaling: expected a table {{center = […], scale = […]}}, got {dict(value)!r}")
+            changes[key] = tuple(tuple(part) if isinstance(part, list) else part for part in map(value.get, CONSTANTS))
         elif key == "augmentation":
             changes[key] = _augmentation(value)
         else:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from regimen.data import Data, Images, Split, find_metric
+from regimen.data.preparation import require_scaling
 from regimen.errors import RecipeError
 from regimen.models import Inputs, Layer, Model, build
 from regimen.run.recipe import Recipe
@@ -53,6 +54,9 @@ class Run:
     def __post_init__(self) -> None:
         check_key(self.key, "key")
         self._check_images()
+        if isinstance(self.recipe.input_scaling, tuple):
+            numbers = self.data.shape[0] if isinstance(self.data, Images) else self.data.numbers.shape[1]
+            require_scaling(self.recipe.input_scaling, numbers)
         self.layers(self.data.shape if isinstance(self.data, Images) else 1, 1)
         find_metric(self.metric, self.data.task)
         if self.data.task == "regression":
