@@ -87,7 +87,11 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
     check_key(key, "key")
     for word in (c0, c1, c2, c3):
         _check_word(word)
-    w0, w1, w2, w3 = (torch.as_tensor(word, dtype=torch.int64) for word in (c0, c1, c2, c3))
+    # On their own devices: under `torch.set_default_device` as_tensor would move them.
+    w0, w1, w2, w3 = (
+        word.to(torch.int64) if isinstance(word, Tensor) else torch.tensor(word, dtype=torch.int64, device="cpu")
+        for word in (c0, c1, c2, c3)
+    )
     k0, k1 = key & MASK32, key >> 32
     for _ in range(ROUNDS):
         # The product of two 32-bit words may exceed int64; it wraps, which leaves all 64 bits right.

@@ -159,10 +159,19 @@ def test_tensors_without_numbers_pass(layer: type[nn.Module]) -> None:
         assert layer(0.5)(x).shape == x.shape
 
 
-def test_the_default_device_does_not_move_the_key() -> None:
-    with torch.device("meta"):
-        y = Dropout(0.5)(torch.ones(8, 8, device="cpu"))
-    assert y.device.type == "cpu"
+@pytest.mark.parametrize("forced", ["", "none"])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_the_default_device_moves_no_number(
+    layer: type[nn.Module], forced: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is made on the way names its device, as it must where the input lies on another than the default one."""
+    monkeypatch.setenv("REGIMEN_ISA", forced)
+    x, seeded = torch.ones(3, 4, 5), layer(0.5, seed=KEY)
+    with step(seeded, 2):
+        expected = seeded(x)
+    with torch.device("meta"), step(seeded, 2):
+        assert torch.equal(seeded(x), expected)
+        assert layer(0.5)(x).device.type == "cpu"
 
 
 @pytest.mark.parametrize("form", [form for form in Form if form not in (Form.PLANES, Form.CHANNELS_LAST)])

@@ -62,7 +62,7 @@ def kept_elements(
         third: Counter word c3 of `regimen.streams.counter3`.
         steps: How many consecutive steps to draw at once.
         first_row: Number of the first row within the optimizer step.
-        device: Where to draw; the bits are the same everywhere.
+        device: Where to draw, None for the CPU; the bits are the same everywhere.
 
     Raises:
         OptionError: An index does not fit in the counter.
@@ -72,10 +72,13 @@ def kept_elements(
             "random stream exhausted: expected features < 2^35, rows and steps up to 2^32, "
             f"got features={features}, rows={first_row + rows}, last step={step + steps - 1}"
         )
+    # Every tensor names its device: `torch.set_default_device` may say another one.
+    device = torch.device("cpu") if device is None else device
     c0 = torch.arange(-(-features // 8), dtype=torch.int64, device=device)
     c1 = torch.arange(first_row, first_row + rows, dtype=torch.int64, device=device)[:, None]
     c2 = torch.arange(step, step + steps, dtype=torch.int64, device=device)[:, None, None]
-    four = torch.stack(philox(key, c0, c1, c2, third), dim=-1)
+    c3 = torch.tensor(third, device=device)
+    four = torch.stack(philox(key, c0, c1, c2, c3), dim=-1)
     values = torch.stack((four & 0xFFFF, four >> 16), dim=-1).flatten(-3)[..., :features]
     return values >= threshold
 
@@ -128,4 +131,4 @@ def dropout_mask(
         key, keep_threshold(p), rows=rows, features=features, step=step, steps=steps,
         third=counter3(purpose, site=site, call=call),
     )  # fmt: skip
-    return kept.to(dtype) * torch.tensor(keep_scale(p), dtype=torch.float64).to(dtype)
+    return kept.to(dtype) * torch.tensor(keep_scale(p), dtype=torch.float64, device="cpu").to(dtype)

@@ -76,5 +76,6 @@ def _factors(x: Tensor, key: int, step: int, noise: Noise, rows: int, features: 
     """Return 1 + scale · normal, `[rows, features]`, rounded to float32; c0 = feature // 4."""
     c0 = torch.arange(-(-features // 4), dtype=torch.int64, device=x.device)
     c1 = torch.arange(noise.first_row, noise.first_row + rows, dtype=torch.int64, device=x.device)[:, None]
-    words = torch.stack(philox(key, c0, c1, step, noise.third), dim=-1).flatten(-2)
+    c2, c3 = torch.tensor([step, noise.third], device=x.device)
+    words = torch.stack(philox(key, c0, c1, c2, c3), dim=-1).flatten(-2)
     return (1.0 + noise.scale * normal(words)[:, :features]).to(torch.float32)
