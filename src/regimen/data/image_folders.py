@@ -239,8 +239,8 @@ def _changes(headers: Sequence[Header], channels: int, size: Size, *, given: boo
     if other:
         low, high = (f"{height} x {width}" for height, width in (min(other), max(other)))
         yield (
-            f"resized to {size[0]} x {size[1]} (height x width){'' if given else ', the most frequent size'}, cropped in "
-            f"the middle where proportions differ: {len(other):,} of {total}, of {low}"
+            f"resized to {size[0]} x {size[1]} (height x width){'' if given else ', the most frequent size'}, "
+            f"cropped in the middle where proportions differ: {len(other):,} of {total}, of {low}"
             + (f" to {high}" if low != high else "")
         )
     grey = sum(header.grey for header in headers)
