@@ -52,7 +52,7 @@ def attributes(kind: type) -> dict[str, str]:
 def default(field: "dataclasses.Field[Any]", kind: type) -> str:
     """Return the default of a field as it would be written in TOML."""
     value = getattr(kind(), field.name)
-    if value is None:
+    if value is None or field.name == "augmentation":
         return "absent"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         name: str = value.name  # type: ignore[attr-defined]
@@ -90,14 +90,17 @@ def settings(technique: Technique) -> str:
 def catalogue() -> str:
     """Return the table of all techniques, in the order in which a study tries them."""
     rows = []
-    for position, one in enumerate(CATALOGUE.values(), start=1):
-        name = f"**`{one.name}`**" if position <= DEFAULT_ARMS else f"`{one.name}`"
-        tasks = "" if len(one.tasks) > 1 else f" ({one.tasks[0]} only)"
+    of_tables = [one.name for one in CATALOGUE.values() if not one.images_only][:DEFAULT_ARMS]
+    for one in CATALOGUE.values():
+        name = f"**`{one.name}`**" if one.name in of_tables else f"`{one.name}`"
+        tasks = " (images only)" if one.images_only else "" if len(one.tasks) > 1 else f" ({one.tasks[0]} only)"
         what = f"{one.summary}{tasks}<br>*{one.family}* · {one.reference}"
         rows.append([name, what, settings(one)])
     total = sum(len(one.settings) for one in CATALOGUE.values())
+    of_images = ", ".join(f"`{name}`" for name in list(CATALOGUE)[:DEFAULT_ARMS])
     end = (
-        f"{len(CATALOGUE)} techniques, {total} settings; the {DEFAULT_ARMS} in bold are what a study tries by default."
+        f"{len(CATALOGUE)} techniques, {total} settings; the {DEFAULT_ARMS} in bold are what a study of a table tries "
+        f"by default. A study of images tries {of_images}."
     )
     return f"{table(['technique', 'what it does; family and reference', 'settings'], rows)}\n\n{end}"
 
