@@ -4,18 +4,23 @@ import ast
 import builtins
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
+from regimen.data import Split, from_images, prepare
+from regimen.engine import train_one
 from regimen.models import MLP, ConvNet, Convolution, build
 from regimen.models.names import Model
-from regimen.run import Recipe, plain_pytorch, recipe_from_dict
+from regimen.run import Recipe, Run, plain_pytorch, recipe_from_dict
 from regimen.run.code_images import augmentation_lines, needs_black
 from regimen.run.run import layers_of
+from regimen.streams import permutation
 from regimen.techniques import (
     CATALOGUE,
     EMA,
+    SGD,
     Affine,
     Augmentation,
     CenterCrop,
@@ -33,6 +38,7 @@ from regimen.techniques import (
 )
 
 from .recipes import only_torch
+from .test_code_against_engine import started_from
 
 SHAPE = (3, 12, 10)
 NET = ConvNet(convolutions=(Convolution(channels=4), Convolution(channels=5, pool=2)), hidden=(6,))
@@ -124,6 +130,41 @@ def test_the_script_of_the_plain_baseline_on_images_is_this_one() -> None:
         "    nn.Flatten(), nn.Linear(3136, 100), nn.ReLU(),",
         "    nn.Linear(100, 10),",
     ]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"optimizer": SGD(momentum=0.9), "normalization": "layer", "max_norm": 0.5, "l1": 0.01},
+        {"optimizer": SGD(momentum=0.9), "normalization": "batch", "averaging": EMA(decay=0.9)},
+        {"augmentation": (HorizontalFlip(p=1.0), Rotation(degrees=(20.0, 20.0))), "weight_decay": 0.1},
+    ],
+    ids=["plain", "norms and penalties", "batch norm and average", "augmentation"],
+)
+def test_the_script_trains_the_engines_network_in_the_same_order_from_the_same_weights(
+    changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, rows = np.random.default_rng(1), np.arange(33)
+    pixels = source.integers(0, 256, (33, *SHAPE)).astype(np.uint8)
+    pixels[0] = 0  # black is known where it occurs
+    images = from_images(pixels, rows % 3)
+    recipe = BASE.replace(**changes)
+    run = Run(recipe=recipe, model=NET, data=images, split=Split(train=rows, validation=rows[:0], test=rows[:0]),
+              key=4, metric="accuracy")  # fmt: skip
+    prepared = prepare(images, run.split)
+    orders = iter([permutation(run.key, 33, epoch=epoch) for epoch in range(recipe.epochs)])
+    monkeypatch.setattr(torch, "randperm", lambda count: next(orders))
+    names = {
+        "x_train": prepared.scaled(prepared.x["train"]), "y_train": prepared.y["train"],
+        "initial": run.network(SHAPE, 3).state_dict(),
+    }  # fmt: skip
+    exec(started_from(script(recipe), "initial"), names)
+    trained = names["model"].state_dict()  # type: ignore[attr-defined]
+    expected = train_one(run, keep=("weights",)).weights
+    assert expected is not None
+    for name, value in expected.items():
+        torch.testing.assert_close(trained[name], torch.from_numpy(value), rtol=1e-4, atol=1e-5)
 
 
 # --- augmentation -----------------------------------------------------------------------------------------------------
