@@ -179,7 +179,7 @@ class Contest:
     def _entry(self, name: str, runs: int) -> Entry:
         # Epochs, and how many runs show the cost of each: one or two if trained in turn or in pairs, 32 in bundles.
         few = 2 if self.quick else 4
-        native_epochs = 10 if self.quick else (100 if runs <= 32 else 30)
+        native_epochs = 10 if self.quick else 100 if runs <= 8 else 50 if runs <= 32 else 20
         in_processes, pair = runs > 1, min(runs, 2)
         train: Callable[[Job, Sequence[Setting]], list[Outcome]]
         match name:
