@@ -10,7 +10,7 @@ from regimen import Recipe
 from regimen.engine import choose_engine, train
 from regimen.errors import EngineError, InputError, OptionError, RecipeError
 from regimen.estimators import RegimenClassifier, RegimenRegressor
-from regimen.estimators.recipes import CLASS_FIELDS, DEFAULT_RECIPE, FIELDS, resolve_recipe
+from regimen.estimators.recipes import CLASS_FIELDS, FIELDS, default_recipe, resolve_recipe
 from regimen.estimators.training import divide
 from regimen.models import MLP
 from regimen.run import Run, recipe_to_toml
@@ -30,6 +30,18 @@ def test_every_field_of_a_recipe_is_an_argument_of_the_same_name() -> None:
     assert fields == {*FIELDS, *CLASS_FIELDS}
     assert fields <= {*RegimenClassifier().get_params()}
     assert fields - {*CLASS_FIELDS} == fields & {*RegimenRegressor().get_params()}
+
+
+def test_a_large_table_gets_another_network_and_recipe_than_a_small_one() -> None:
+    source = np.random.default_rng(1)
+    for rows, hidden, epochs in ((1_999, (128,), 40), (2_000, (128, 64), 20)):
+        x = source.normal(size=(rows, 2))
+        model = RegimenRegressor(random_state=0).fit(x, x[:, 0])
+        assert model.model_.model.hidden == hidden
+        assert (model.n_iter_, model.recipe_) == (epochs, default_recipe(rows))
+    given = RegimenRegressor(hidden=(4,), epochs=1).fit(x, x[:, 0])
+    assert given.model_.model.hidden == (4,)
+    assert given.recipe_.lr == 0.005
 
 
 def test_labels_come_back_as_they_were(flowers: Any) -> None:
@@ -59,7 +71,7 @@ def test_fit_is_that_run_of_the_engine_over_all_rows(flowers: Any, engine: str) 
     model = quick(RegimenClassifier, engine=engine, dropout=0.3).fit(x, y)
     table = model._new_table(x, y)
     run = Run(
-        recipe=DEFAULT_RECIPE.replace(epochs=5, dropout=0.3),
+        recipe=default_recipe(len(x)).replace(epochs=5, dropout=0.3),
         model=MLP(hidden=(8,)),
         data=table,
         split=divide(table, 0, None),
@@ -128,15 +140,17 @@ def test_a_recipe_is_taken_in_every_form_and_arguments_change_it(given: Any, tmp
     if given == "path":
         given = tmp_path / "recipe.toml"
         given.write_text(recipe_to_toml(Recipe(lr=0.02, mixup=0.3)))
-    assert resolve_recipe(given, {"lr": None, "dropout": np.float64(0.5)}) == Recipe(lr=0.02, mixup=0.3, dropout=0.5)
+    assert resolve_recipe(given, {"lr": None, "dropout": np.float64(0.5)}, rows=100) == Recipe(
+        lr=0.02, mixup=0.3, dropout=0.5
+    )
 
 
 def test_optional_fields_are_switched_on_by_name_and_off_by_a_word() -> None:
     full = Recipe(schedule=CosineLR(), max_norm=2.0, early_stopping=EarlyStopping())
     off = {"schedule": "none", "max_norm": "none", "early_stopping": False}
-    assert resolve_recipe(full, off) == Recipe()
+    assert resolve_recipe(full, off, rows=100) == Recipe()
     on = {"schedule": "cosine", "early_stopping": True, "optimizer": SGD(momentum=0.9)}
-    assert resolve_recipe(Recipe(), on) == Recipe(
+    assert resolve_recipe(Recipe(), on, rows=100) == Recipe(
         schedule=CosineLR(), early_stopping=EarlyStopping(), optimizer=SGD(momentum=0.9)
     )
 

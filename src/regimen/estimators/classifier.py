@@ -14,7 +14,7 @@ from regimen.errors import OptionError, nearest
 from regimen.estimators.calibration import fit_temperature, soften
 from regimen.estimators.perceptron import Perceptron
 from regimen.estimators.predicting import Floats, forward, log_mean_probabilities
-from regimen.estimators.recipes import CLASS_FIELDS, DEFAULT_HIDDEN, FIELDS
+from regimen.estimators.recipes import CLASS_FIELDS, FIELDS
 from regimen.estimators.training import Trained
 from regimen.models.layers import Activation
 from regimen.records import Task
@@ -31,11 +31,13 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
     training only, unless `predict_proba` is asked for samples.
 
     Args:
-        hidden: Widths of the hidden layers; empty for a linear model.
+        hidden: Widths of the hidden layers, () for a linear model; None is (128,) below 2,000 rows and (128, 64) from
+            there on.
         activation: After each hidden layer: relu, leaky_relu, tanh, gelu, silu or sigmoid.
-        recipe: What is done to the network and its training: None for the default (Adam at 0.01 on a falling
-            cosine, 40 epochs, batches of 32, dropout 0.1); a `regimen.Recipe`; TOML or the path of a TOML file; or
-            `"auto"`, which lets a study of the rows trained on find one inside `fit`.
+        recipe: What is done to the network and its training: None for the default (Adam on a falling cosine
+            from 0.01, 40 epochs; from 2,000 rows on from 0.005, 20 epochs; batches of 32, dropout 0.1); a
+            `regimen.Recipe`; TOML or the path of a TOML file; or `"auto"`, which lets a study of the rows trained on
+            find one inside `fit`.
         optimizer: A name (sgd, adam, adamw, rmsprop, adagrad), a table such as `{"name": "sgd", "momentum": 0.9}`, or
             an optimizer of `regimen.techniques`. This and the following arguments are the fields of `regimen.Recipe`,
             described there; None leaves what `recipe` says.
@@ -102,7 +104,7 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
     def __init__(
         self,
         *,
-        hidden: tuple[int, ...] = DEFAULT_HIDDEN,
+        hidden: tuple[int, ...] | None = None,
         activation: Activation = "relu",
         recipe: Any = None,
         optimizer: Any = None,

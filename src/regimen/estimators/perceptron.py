@@ -17,7 +17,7 @@ from regimen.data.frames import describe_rows, read_rows, with_target
 from regimen.errors import OptionError
 from regimen.estimators.continuing import Progress, continue_epoch
 from regimen.estimators.inputs import Cells, Weights, column_names, preparation_of, read_cells, read_weights
-from regimen.estimators.recipes import AUTO, DEFAULT_HIDDEN, FIELDS, resolve_recipe
+from regimen.estimators.recipes import AUTO, FIELDS, default_hidden, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
 from regimen.estimators.training import Trained, divide, fresh_networks, train_networks
 from regimen.models import MLP
@@ -37,7 +37,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def __init__(
         self,
         *,
-        hidden: tuple[int, ...] = DEFAULT_HIDDEN,
+        hidden: tuple[int, ...] | None = None,
         activation: Activation = "relu",
         recipe: Any = None,
         optimizer: Any = None,
@@ -133,7 +133,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         self._learn_targets(targets)
         table = self._new_table(cells, targets)
         self._check_arguments()
-        seed, recipe = self._seed(), self._recipe()
+        seed, recipe = self._seed(), self._recipe(table.n)
         self.__dict__.pop("study_", None)
         if self._automatic:
             recipe = self._searched(table, recipe, seed, weights)
@@ -141,7 +141,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             table,
             divide(table, seed, self._held_out()),
             recipe=recipe,
-            model=self._network(),
+            model=self._network(table.n),
             metric=self._metric(),
             seed=seed,
             networks=self.networks,
@@ -169,11 +169,11 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             if self._automatic:
                 raise OptionError("recipe: expected another than 'auto' for partial_fit; fit runs the study")
             table, seed = self._new_table(cells, targets), self._seed()
-            self.recipe_ = self._recipe()
+            self.recipe_ = self._recipe(table.n)
             self.model_ = fresh_networks(
                 table,
                 recipe=self.recipe_,
-                model=self._network(),
+                model=self._network(table.n),
                 metric=self._metric(),
                 seed=seed,
                 networks=self.networks,
@@ -273,22 +273,23 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 "train with dropout"
             )
 
-    def _network(self) -> MLP:
-        return MLP(hidden=tuple(self.hidden), activation=self.activation)
+    def _network(self, rows: int) -> MLP:
+        hidden = default_hidden(rows) if self.hidden is None else tuple(self.hidden)
+        return MLP(hidden=hidden, activation=self.activation)
 
     @property
     def _automatic(self) -> bool:
         return isinstance(self.recipe, str) and self.recipe == AUTO
 
-    def _recipe(self) -> Recipe:
-        return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields})
+    def _recipe(self, rows: int) -> Recipe:
+        return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
 
     def _searched(self, table: Table, recipe: Recipe, seed: int, weights: Weights | None) -> Recipe:
         """Return the recipe that a study of the table finds, with `recipe` as its baseline."""
         if weights is not None:
             raise OptionError("recipe: expected another than 'auto' with sample_weight; a study has no weights")
         options = StudyOptions(
-            model=self._network(),
+            model=self._network(table.n),
             baseline=recipe,
             budget=self.budget,
             metric=self._metric(),
