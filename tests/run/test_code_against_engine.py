@@ -101,7 +101,8 @@ def test_the_script_trains_the_engines_network_when_both_draw_the_same_numbers(
 ) -> None:
     if recipe.normalization == "batch":
         # The loss does not depend on a bias before batch norm: its gradient is rounding, which Adam would blow up.
-        recipe = recipe.replace(optimizer=Adam(eps=1e-3))
+        # Over eps = 1e-3 its drift still came to 1e-3 in 20 epochs, on some processors.
+        recipe = recipe.replace(optimizer=Adam(eps=0.1))
     run = run_of(recipe, task)
     prepared = prepare(run.data, run.split, recipe.input_scaling)
     expected = train_one(run, keep=("weights",))
