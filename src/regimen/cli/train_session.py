@@ -40,6 +40,8 @@ def train_recipe(request: TrainRequest) -> None:
     metric = default_metric(table) if request.metric is None else find_metric(request.metric, table.task)
     runs = _runs(table, recipe, metric, request)
     folder = claim(request.out, table.name)
+    for note in table.notes:
+        click.echo(printable(f"note: {note}"), err=True)
     try:
         results = _trained(runs, request)
         model = SavedModel.of(

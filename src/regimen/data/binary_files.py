@@ -81,7 +81,7 @@ def frame_of(
     """
     cells = _checked(x, f"{where}: X")
     if cells.ndim != 2 or 0 in cells.shape:
-        kind = "images are not read from .npz files yet; flatten each to one row" if cells.ndim > 2 else "reshape it"
+        kind = "give images to from_images, or save them in folders of classes" if cells.ndim > 2 else "reshape it"
         raise DataError(f"{where}: expected X of shape [rows, columns], got {list(cells.shape)}; {kind}")
     labels = [f"x{j}" for j in range(cells.shape[1])] if names is None else [str(name) for name in names]
     if len(labels) != cells.shape[1]:
