@@ -20,9 +20,9 @@ from regimen.report.quantities import clean
 
 NUMBERS, PAGE = "numbers.json", "index.html"
 SIZES = {
-    "quick": "quick: fewer runs, epochs or rows than the post",
-    "standard": "as much as the post did",
-    "full": "full: more than the post did",
+    "quick": "Done quickly: fewer runs, epochs or rows than the post",
+    "standard": "Done at the size of the post",
+    "full": "Done in full: more than the post did",
 }
 
 
