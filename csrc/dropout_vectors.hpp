@@ -58,6 +58,26 @@ inline Keep positive(Vf x) { return x > splat(0.0F); }
 
 inline Vd splat(double x) { return Vd REGIMEN_HALF_SPLAT(x); }
 
+// a0 b0 a2 b2 … and a1 b1 a3 b3 …
+inline Vq first_of_pairs(Vq a, Vq b) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+  return (Vq)_mm512_unpacklo_epi64((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (Vq)_mm256_unpacklo_epi64((__m256i)a, (__m256i)b);
+#else
+  return Vq{a[0], b[0]};
+#endif
+}
+inline Vq second_of_pairs(Vq a, Vq b) {
+#if defined(__AVX512F__) && defined(__AVX512DQ__)
+  return (Vq)_mm512_unpackhi_epi64((__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+  return (Vq)_mm256_unpackhi_epi64((__m256i)a, (__m256i)b);
+#else
+  return Vq{a[1], b[1]};
+#endif
+}
+
 // The features of one row, 4 · kLanes at a time: kLanes / 2 counters give eight 16-bit values each.
 class RowMask {
  public:
@@ -85,20 +105,12 @@ class RowMask {
     // In each lane the eight values of a counter are the 16-bit quarters of two 64-bit words.
     const Vq low = splat(uint64_t{0xFFFFFFFF});
     const Vq a = (x.w[0] & low) | x.w[1] << 32, b = (x.w[2] & low) | x.w[3] << 32;
-#if defined(__AVX512F__) && defined(__AVX512DQ__)
-    compare(__builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14), keep);
-    compare(__builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15), keep + 2);
-#elif defined(__AVX2__)
-    compare(__builtin_shufflevector(a, b, 0, 4, 2, 6), keep);
-    compare(__builtin_shufflevector(a, b, 1, 5, 3, 7), keep + 2);
-#else
-    compare(__builtin_shufflevector(a, b, 0, 2), keep);
-    compare(__builtin_shufflevector(a, b, 1, 3), keep + 2);
-#endif
+    compare(first_of_pairs(a, b), keep);
+    compare(second_of_pairs(a, b), keep + 2);
   }
 
  private:
-  // Counters in the order that the two shuffles above, each within 128 bits, put right.
+  // Counters in the order that the two below, which act within 128 bits, put right.
   static Vq order() {
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
     return Vq{0, 4, 1, 5, 2, 6, 3, 7};
