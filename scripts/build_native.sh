@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 build=${BUILD:-build/native}
 cmake -S csrc -B "$build" -DCMAKE_BUILD_TYPE=Release "$@" >/dev/null
-cmake --build "$build" --parallel
+cmake --build "$build" --parallel "$(getconf _NPROCESSORS_ONLN)"
 # By renaming: a process that has a library open keeps the old one, and none ever sees half a file.
 for library in "$build"/regimen_*.so; do
   cp "$library" "$library.new"
