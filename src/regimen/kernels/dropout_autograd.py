@@ -20,8 +20,9 @@ class _Eager(torch.autograd.Function):
     """The quick form: `setup_context` would cost another 20 µs a call."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, key: int, step: int, noise: Noise, inplace: bool) -> Tensor:
-        ctx.key, ctx.step, ctx.noise, ctx.inplace, ctx.prepared = key, step, noise, inplace, None
+    def forward(ctx: Any, x: Tensor, call: tuple[int, int, Noise, bool]) -> Tensor:
+        key, step, noise, inplace = ctx.call = call
+        ctx.prepared = None
         if inplace:
             ctx.mark_dirty(x)
             return add_noise(x, key, step, noise, x)
@@ -36,19 +37,21 @@ class _Eager(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = grads
+        key, step, noise, _ = ctx.call
         if torch.is_grad_enabled() or forward_ad._current_level >= 0:  # derivatives of the derivative
-            return noisy(grad, ctx.key, ctx.step, ctx.noise.linear()), None, None, None, None
+            return noisy(grad, key, step, noise.linear()), None
         # Gradients mostly lie in memory as the input does: what was prepared for it saves 2 µs of 20.
         if ctx.prepared is not None and not is_legacy_batchedtensor(grad) and not grad.is_neg():
             stride, function, prepared = ctx.prepared
             if grad.stride() == stride:
-                return run_pass(function, prepared, grad, torch.empty_like(grad)), None, None, None, None
-        return add_noise(grad, ctx.key, ctx.step, ctx.noise.linear()), None, None, None, None
+                return run_pass(function, prepared, grad, torch.empty_like(grad)), None
+        return add_noise(grad, key, step, noise.linear()), None
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
         assert tangents[0] is not None
-        return noisy(tangents[0], ctx.key, ctx.step, ctx.noise.linear(), inplace=ctx.inplace)
+        key, step, noise, inplace = ctx.call
+        return noisy(tangents[0], key, step, noise.linear(), inplace=inplace)
 
 
 class _Transformable(torch.autograd.Function):
@@ -153,7 +156,7 @@ def noisy(x: Tensor, key: Key, step: int | Tensor, noise: Noise, *, inplace: boo
         torch.autograd.graph.increment_version(x)
         return add_noise(x, _number(key), int(step), noise, x)
     else:
-        out: Tensor = _Eager.apply(x, key, step, noise, inplace)  # type: ignore[no-untyped-call]
+        out: Tensor = _Eager.apply(x, (key, step, noise, inplace))  # type: ignore[no-untyped-call]
         return out
     return x.copy_(y) if inplace else y
 
