@@ -62,6 +62,17 @@ def test_scales_are_those_of_the_first_rows(yields: Any) -> None:
     assert fitted.target_mean == pytest.approx(y[:40].mean())
 
 
+@pytest.mark.parametrize("weights", [None, np.linspace(0.5, 2.0, 50)], ids=["alike", "weighted"])
+def test_later_targets_are_learnt_in_the_scale_of_the_first(yields: Any, weights: Any) -> None:
+    x, y = yields
+    # A rate too small to move anything: the loss is that of the initial network.
+    model = made(RegimenRegressor, lr=1e-12).partial_fit(x[:40], y[:40])
+    later = 5.0 * y[40:] + 300.0
+    model.partial_fit(x[40:], later, sample_weight=weights)
+    residuals = (later - model.predict(x[40:])) / y[:40].std()
+    assert model.loss_curve_[-1] == pytest.approx(np.average(residuals**2, weights=weights), rel=1e-4)
+
+
 def test_no_step_of_an_epoch_is_ever_used_again(flowers: Any) -> None:
     x, y = flowers
     model = made(RegimenClassifier, batch_size=10)

@@ -7,9 +7,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from regimen import Recipe
 from regimen.engine.objective import Objective
+from regimen.errors import OptionError
 from regimen.estimators import RegimenClassifier, RegimenRegressor
-from regimen.estimators.weighting import WeightedObjective
+from regimen.estimators.training import divide
+from regimen.estimators.weighting import WeightedObjective, WeightedTraining
+from regimen.models import MLP
+from regimen.run import Run
+from regimen.techniques import EarlyStopping
 
 # One batch of all rows and plain gradient descent: there a weight is a number of repetitions.
 WHOLE = {"hidden": (8,), "epochs": 20, "batch_size": 1000, "optimizer": "sgd", "lr": 0.1, "dropout": 0.0,
@@ -92,7 +98,28 @@ def test_weights_reach_the_rows_that_early_stopping_leaves(flowers: Any) -> None
     assert often > (model.fit(x, y).predict(x) == "rose").mean() + 0.1
 
 
+def test_each_row_keeps_its_weight_on_either_side_of_the_stop_part(yields: Any) -> None:
+    x, y = yields
+    model = RegimenRegressor(hidden=(4,))
+    table = model._new_table(*model._checked(x, y, None, reset=True)[:2])
+    weights = np.arange(1.0, len(x) + 1.0)
+    run = Run(
+        recipe=Recipe(early_stopping=EarlyStopping()), model=MLP(hidden=(4,)), data=table,
+        split=divide(table, 0, None), key=7, metric="rmse",
+    )  # fmt: skip
+    training = WeightedTraining(run, weights)
+    assert training.stop is not None
+    standardized = ((y - y.mean()) / y.std()).astype(np.float32)
+    seen = []
+    for targets in (training.y, training.stop[1]):
+        for value, weight in targets.tolist():
+            row = int(np.abs(standardized - value).argmin())
+            assert weight == pytest.approx(weights[row] / weights.mean(), rel=1e-6)
+            seen.append(row)
+    assert sorted(seen) == list(range(len(x)))
+
+
 def test_a_study_refuses_weights(flowers: Any) -> None:
     x, y = flowers
-    with pytest.raises(Exception, match="a study has no weights"):
+    with pytest.raises(OptionError, match="a study has no weights"):
         RegimenClassifier(recipe="auto", budget="40runs").fit(x, y, sample_weight=np.arange(len(x)))
