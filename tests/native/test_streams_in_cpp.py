@@ -45,6 +45,20 @@ def test_masks_of_both_layouts_are_those_of_the_reference(kernels: Kernels, p: f
     assert np.array_equal(by_features[:features, :rows].T, expected)
 
 
+@pytest.mark.parametrize("feature", [0, 1, 6, 7, 8, 127, 130])
+def test_a_value_equal_to_the_threshold_is_kept_in_both_layouts(kernels: Kernels, feature: int) -> None:
+    # One value in 65,536 is: masks of ordinary size seldom hold one.
+    key, step, row, features, c3 = KEYS[2], 3, 5, 131, counter3(Purpose.MASK)
+    word = int(streams.words(key, 68, row, step, c3)[feature // 2])
+    value = word >> 16 if feature % 2 else word & 0xFFFF
+    for threshold, expected in ((value, 2.0), (value + 1, 0.0)):
+        by_rows = np.empty((1, features), np.float32)
+        kernels.library.regimen_mask(key, step, c3, threshold, 2.0, features, row, 1, pointer(by_rows))
+        by_features = aligned((136, 16))
+        kernels.library.regimen_engine_mask(key, step, c3, threshold, 2.0, features, 6, pointer(by_features), 16)
+        assert (by_rows[0, feature], by_features[feature, row]) == (expected, expected)
+
+
 @pytest.mark.parametrize("first", [1, 16, 1000])
 def test_masks_may_begin_at_any_row(kernels: Kernels, first: int) -> None:
     expected = dropout_mask(3, 0.5, rows=first + 4, features=19, step=0)[0, first:].numpy()
