@@ -59,7 +59,7 @@ def test_the_quick_experiment_trains_with_and_without_dropout_and_third_convolut
     outcome = cifar_net(Context(size="quick"))
     trained = [row.quantity for row in outcome.rows if row.quantity.startswith("test accuracy")]
     assert len(trained) == 4
-    assert all("quick: 384 images, 2 epochs" in quantity for quantity in trained)
+    assert all("quick: 256 images, 2 epochs" in quantity for quantity in trained)
     values = {row.quantity: row.measured for row in outcome.rows}
     assert values["flattened size, two convolutions"] == 2304
     assert values["flattened size, three convolutions"] == 512

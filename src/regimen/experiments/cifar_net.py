@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regimen.data import hold_out
+from regimen.engine import one_thread
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Listing, Outcome, Picture
 from regimen.experiments.curve_pictures import draw_curves, over_keys
@@ -74,7 +75,7 @@ def recipe(third: bool, rate: float, epochs: int) -> Recipe:
 
 def cifar_net(context: Context) -> Outcome:
     """Return part D: accuracy and curves with and without dropout, with and without the third convolution."""
-    rows, tested, epochs, keys = context.choose(quick=(384, 256, 2, 1), standard=(None, None, EPOCHS, KEYS))
+    rows, tested, epochs, keys = context.choose(quick=(256, 128, 2, 1), standard=(None, None, EPOCHS, KEYS))
     data = part_of("cifar10", train=rows, test=tested)
     split = watched(data)
     arms = [(third, rate) for third in (False, True) for rate in (0.0, RATE)]
@@ -109,7 +110,7 @@ def cifar_net(context: Context) -> Outcome:
 def _size_rows(shape: tuple[int, int, int]) -> list[Row]:
     """Return flattened size and parameters of the repaired networks, and the masks that their dropout draws."""
     rows = []
-    with torch.random.fork_rng(devices=[]):
+    with one_thread(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         for third in (False, True):
             net, how = PostedNet(shape, third=third), _depth(third)

@@ -23,7 +23,7 @@ TEST_IMAGES = 10_000
 
 def mnist_dropout(context: Context) -> Outcome:
     """Return part B: costs, accuracy on both pixel scales, and the single image with its label and prediction."""
-    rows, tested, epochs = context.choose(quick=(3_000, 2_500, 3), standard=(None, None, len(POSTED_COSTS)))
+    rows, tested, epochs = context.choose(quick=(2_500, 2_400, 2), standard=(None, None, len(POSTED_COSTS)))
     data = pixels_of("mnist", train=rows, test=tested)
     x, test_x = data.x.flatten(1), data.test_x.flatten(1)
     context.advance(0.02)

@@ -88,7 +88,7 @@ class PostedRun:
     @classmethod
     def at(cls, size: str, **changes: object) -> "PostedRun":
         """Return the run at the size of an experiment: `quick` has two steps and fewer images."""
-        few = {"images": 512, "test_images": 256, "epochs": 1} if size == "quick" else {}
+        few = {"images": 128, "test_images": 64, "epochs": 1, "batch_size": 64} if size == "quick" else {}
         return cls(**(few | changes))  # type: ignore[arg-type]
 
     @property
@@ -176,9 +176,9 @@ def _test(network: PostedNetwork, batches: DataLoader[tuple[Tensor, ...]]) -> tu
 
 @contextmanager
 def all_cores(context: Context) -> Iterator[None]:
-    """Compute with one thread for each core inside: these runs come one after the other."""
+    """Compute with one thread for each core inside: these runs come one after the other; quick ones need only one."""
     threads = torch.get_num_threads()
-    torch.set_num_threads(context.processes or available_cores())
+    torch.set_num_threads(1 if context.size == "quick" else context.processes or available_cores())
     try:
         with torch.random.fork_rng(devices=[]):
             yield

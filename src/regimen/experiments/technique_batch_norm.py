@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from regimen.data import prepare
+from regimen.engine import one_thread
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Outcome, Picture
 from regimen.experiments.curve_pictures import whole_epochs
@@ -38,7 +39,8 @@ def batch_normalization(context: Context) -> Outcome:
         as_posted = [posted(store, run, share=0.75 / len(runs)) for run in runs]
         results = lab.results(store, arms, share=0.2, keep=("weights",))
     best = next(name for name in reversed(results) if name.startswith(NORMALIZED))
-    modes = Modes.of(lab, arms[best], results[best][0])
+    with one_thread():
+        modes = Modes.of(lab, arms[best], results[best][0])
     rows = [
         *_posted_rows(as_posted, runs[0]),
         *lab.accuracy_rows("E.7", results),

@@ -56,7 +56,7 @@ class Design:
     def of(cls, context: Context) -> "Design":
         """Return the design for the size of an experiment."""
         if context.size == "quick":
-            return cls(rows=192, test=128, epochs=1, batch_size=8, keys=2, arms=QUICK_ARMS, rates=2)
+            return cls(rows=144, test=64, epochs=1, batch_size=8, keys=2, arms=QUICK_ARMS, rates=2)
         rows = 60_000 if context.size == "full" else 6_000
         return cls(rows=rows, test=None, epochs=5, batch_size=64, keys=KEYS, arms=tuple(ARMS), rates=len(RATES))
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from regimen.data import prepare
+from regimen.engine import one_thread
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Outcome, Picture
 from regimen.experiments.kept import kept
@@ -41,8 +42,9 @@ def initialization(context: Context) -> Outcome:
     with kept(context) as store:
         as_posted = posted(store, run, share=0.5)
         results = lab.results(store, arms, share=0.4)
-    activations = {name: _activations(lab, recipe) for name, recipe in arms.items() if name != "PyTorch's default"}
-    activations[DOUBLED] = _activations(lab, arms["He normal"], factor=math.sqrt(2.0))
+    with one_thread():
+        activations = {name: _activations(lab, recipe) for name, recipe in arms.items() if name != "PyTorch's default"}
+        activations[DOUBLED] = _activations(lab, arms["He normal"], factor=math.sqrt(2.0))
     curve = as_posted.curves.metric
     rows = [
         _row("test accuracy, He normal, eval mode", run.note, POSTED, 100 * as_posted.metric, "%"),

@@ -46,7 +46,7 @@ class Lab:
         """Return the setting for the size of an experiment; `changes` are for sizes other than `quick`."""
         if context.size == "quick":
             # Small batches: many steps, so that something is learned from few images.
-            return cls(train=192, test=128, epochs=2, batch_size=8, keys=1, size="quick")
+            return cls(train=128, test=64, epochs=2, batch_size=8, keys=1, size="quick")
         return cls(**changes, size=context.size)
 
     @property
