@@ -40,7 +40,7 @@ def digits_dropout(context: Context) -> Outcome:
         table = summarize(network(), inputs=64)
         scripts = {}
         for dropout in (True, False):
-            scripts[dropout] = _script(digits, dropout=dropout, epochs=epochs)
+            scripts[dropout] = _script(digits, dropout=dropout, epochs=context.choose(quick=8, standard=epochs))
             context.advance(0.3)
     results, seconds = _lab(digits, context, epochs=epochs, share=0.35)
     shown = script_picture(scripts[True], scripts[False]), lab_picture(results), accuracy_picture(results)

@@ -65,7 +65,7 @@ def average_predictions(trained: Trained, context: Context) -> Ensemble:
     Reference:
         Gal and Ghahramani (2016), "Dropout as a Bayesian approximation", arXiv:1506.02142, section 4.
     """
-    counts = COUNTS[: context.choose(quick=4, standard=len(COUNTS))]
+    counts = COUNTS[: context.choose(quick=3, standard=len(COUNTS))]
     curves, single, entropies, wrong = [], [], [], []
     doubtful = None
     for split, run in enumerate(trained.runs[RATE]):

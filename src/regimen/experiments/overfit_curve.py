@@ -26,7 +26,7 @@ POSTED = {"weight": 4.0042, "bias": 2.4459, "prediction at x = 0.1": 2.8463, "pr
 
 def overfit_curve(context: Context) -> Outcome:
     """Return everything part F shows, but the layer's properties, which are part C."""
-    splits = context.choose(quick=2, standard=10)
+    splits = context.choose(quick=1, standard=10)
     with one_thread(), torch.random.fork_rng(devices=[]):
         line = fit_line()
         context.advance(0.02)
