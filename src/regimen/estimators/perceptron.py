@@ -192,8 +192,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def save(self, directory: str | Path) -> None:
         """Write the fitted estimator into a folder: `model.safetensors`, `model.json` and `estimator.json`, no pickle.
 
-        `regimen predict` and `regimen.SavedModel` read the same folder. What the optimizer remembers for `partial_fit`
-        is not written; pickling keeps that too.
+        `regimen predict` and `regimen.SavedModel` read the same folder, but for the temperature of a calibration. What
+        the optimizer remembers for `partial_fit` is not written; pickling keeps that too.
 
         Raises:
             StoreError: The folder can not be written to.
