@@ -8,7 +8,8 @@ import pytest
 
 from regimen.data import Table
 from regimen.engine import train, train_one
-from regimen.engine.native import why_not
+from regimen.engine.native import NativeTraining, why_not
+from regimen.kernels.native import Kernels
 from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Run
@@ -47,6 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "l2": {"weight_decay": 0.1},
     "l2 everywhere": {"weight_decay": 0.1, "decay_bias_and_norm": True, "normalization": "layer"},
     "decay everywhere": {"decoupled_weight_decay": 1.0, "decay_bias_and_norm": True},
+    "l2 of decayed weights": {"weight_decay": 0.5, "decoupled_weight_decay": 10.0, "optimizer": HEAVY},
     "l1": {"l1": 1e-2, "optimizer": HEAVY},
     "proximal l1": {"l1": 1e-1, "l1_step": "proximal"},
     "max norm": {"max_norm": 0.5},
@@ -143,3 +145,16 @@ def test_the_table_may_be_larger_than_one_chunk_of_the_weight_gradient(best_kern
     split = Split(train=rows[:1500], validation=rows[1500:1900], test=rows[1900:])
     run = make_run(data=table, batch_size=1100, epochs=4, dropout=0.1)
     compare(Run(recipe=run.recipe, model=run.model, data=table, split=split, key=1, metric="accuracy"))
+
+
+def test_of_equal_outputs_the_first_class_is_predicted_as_by_argmax(kernels: Kernels, make_run: MakeRun) -> None:
+    # All weights zero, and a rate that changes none: subnormal, and flushed.
+    run = make_run(optimizer=SGD(), lr=1e-44)
+    training = NativeTraining(run, (), tag=0)
+    training.parameters[:] = 0.0
+    pool = kernels.library.regimen_open(1)
+    training.submit(kernels, pool)
+    assert kernels.library.regimen_wait(pool, 60_000) == 0
+    kernels.library.regimen_close(pool)
+    assert training.accuracies is not None
+    assert training.accuracies[0] == np.mean(run.data.y[run.split.validation] == 0)
