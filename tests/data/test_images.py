@@ -153,7 +153,7 @@ def test_equal_images_in_two_parts_are_counted_whatever_their_label() -> None:
     pixels[50] = pixels[3]
     pixels[51] = pixels[50]
     pixels[52] = pixels[4]
-    pixels[52, 0, 0, 0] ^= 1
+    pixels[52, -1, -1, -1] ^= 1
     images = from_images(pixels[:40], np.arange(40) % 2, test=(pixels[40:], np.arange(20) % 2))
     assert near_duplicates(images, Parts(development=np.arange(40), test=np.arange(40, 60))) == 2
     assert images.notes == ("2 of 20 test images also occur, pixel by pixel, among the others",)
