@@ -136,7 +136,7 @@ def order_picture() -> Picture:
                 linestyle=pictures.DASHES,
                 label="dropped, dropout then activation",
             )
-            pictures.label(axes, x="x", y="output" if axes in (panels[0], panels[4]) else "", title=name)
+            pictures.label(axes, x="x", y="output", title=name)
         handles, labels = panels[0].get_legend_handles_labels()
         panels[-1].set_axis_off()
         panels[-1].legend(handles, [label.replace(", ", ",\n") for label in labels], loc="center left", borderaxespad=0)

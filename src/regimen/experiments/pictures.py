@@ -17,6 +17,7 @@ from matplotlib import rcsetup
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from regimen.errors import StoreError
 
@@ -109,6 +110,8 @@ def canvas(
 def label(axes: Axes, *, x: str = "", y: str = "", title: str = "") -> None:
     """Name the axes, with units, and the panel; the name of the upright axis lies above it, as in the report."""
     axes.set_xlabel(x)
+    if x.startswith("epoch"):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if y:
         axes.set_ylabel(y, rotation=0, ha="left", va="bottom")
         axes.yaxis.set_label_coords(0.0, 1.02)
