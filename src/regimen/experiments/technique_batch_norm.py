@@ -248,7 +248,8 @@ def _remarks(results: Sequence[RunResult], arms: Results, modes: Modes, context:
             "trained network: normalization lets a rate train it that is far too small without.",
         )
     )
-    gains = [f"{name} {mean_accuracy(of_keys):.1f} %" for name, of_keys in arms.items()]
+    means = [mean_accuracy(of_keys) for of_keys in arms.values()]
+    gains = [f"{name} {mean:.1f} %" for name, mean in zip(arms, means, strict=True)]
     return (
         *measured,
         'The post says that batch normalization is "not performed" in eval mode. It is, with the running mean and '
