@@ -43,6 +43,7 @@ class SavedModel:
 
     Example:
         >>> from regimen.data import hold_out, load, pair_split
+        >>> from regimen.models import MLP
         >>> iris = load("iris")
         >>> split = pair_split(iris, hold_out(iris).development, key=1)
         >>> run = Run(recipe=Recipe(), model=MLP(hidden=(8,)), data=iris, split=split, key=1, metric="accuracy")
