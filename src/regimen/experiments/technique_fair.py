@@ -79,9 +79,7 @@ def fair_comparison(context: Context) -> Outcome:
     split = _split(data)
     choices = [(arm, rate, recipe) for arm in design.arms for rate, recipe in design.recipes(arm).items()]
     with kept(context) as store:
-        tried = store.train(
-            [_run(recipe, data, split, CHOICE_KEY) for _, _, recipe in choices], share=0.35, keep=("outputs",)
-        )
+        tried = store.train([_run(recipe, data, split, CHOICE_KEY) for _, _, recipe in choices], share=0.35)
         chosen = _choose(choices, tried)
         runs = [
             _run(design.recipes(arm)[chosen[arm]], data, split, key)
