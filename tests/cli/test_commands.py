@@ -14,7 +14,7 @@ from regimen.cli.wording import printable
 
 from .conftest import Regimen
 
-HEAVY = ("torch", "numpy", "scipy", "sklearn", "polars", "safetensors", "jinja2", "rich", "torchinfo", "msgspec")
+HEAVY = ("torch", "numpy", "scipy", "sklearn", "polars", "safetensors", "jinja2", "rich", "matplotlib", "msgspec")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["study", "--help"], ["--version"], ["stdy"], ["study", "--pairs"]])

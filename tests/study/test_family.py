@@ -58,7 +58,7 @@ def test_images_are_augmented_and_a_perceptron_has_no_channels_to_drop() -> None
 
 def test_an_arm_adds_its_operations_to_those_of_the_baseline_and_replaces_its_own_kind() -> None:
     baseline = Recipe(augmentation=(HorizontalFlip(), Rotation(degrees=5.0)))
-    rotation = Arm(name="r", technique="rotation", setting={"augmentation": [{"kind": "rotation", "degrees": 15.0}]})
+    rotation = Arm(name="r", technique="rotation", setting={"augmentation": [{"name": "rotation", "degrees": 15.0}]})
     flip = Arm(name="f", technique="flip", setting={"augmentation": ["horizontal_flip"]})
     assert rotation.recipe(baseline).augmentation == (HorizontalFlip(), Rotation(degrees=15.0))
     assert flip.recipe(baseline) == baseline

@@ -48,7 +48,7 @@ def recipe_to_dict(recipe: Recipe, *, complete: bool = False) -> dict[str, Any]:
 
 def _plain(value: Any, name: Mapping[str, Any] | None = None) -> Any:
     if isinstance(value, Augmentation):
-        name = {"kind": value.name}
+        name = {"name": value.name}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
             **(name or {}),
@@ -107,23 +107,23 @@ def _named(key: str, value: Any) -> Any:
 
 
 def _augmentation(value: Any) -> tuple[Augmentation, ...]:
-    """Return the operations of a list of tables, each with a `kind`; a text stands for a kind at its defaults."""
+    """Return the operations of a list of tables, each with a `name`; a text stands for a name at its defaults."""
     if not isinstance(value, list | tuple):
-        raise RecipeError(f'augmentation: expected [[augmentation]] tables such as kind = "rotation", got {value!r}')
+        raise RecipeError(f'augmentation: expected [[augmentation]] tables such as name = "rotation", got {value!r}')
     return tuple(map(_operation, value))
 
 
 def _operation(value: Any) -> Augmentation:
     if isinstance(value, Augmentation):
         return value
-    table = {"kind": value} if isinstance(value, str) else value
-    if not isinstance(table, Mapping) or "kind" not in table:
-        raise RecipeError(f'augmentation: expected a table with a kind, such as {{kind = "rotation"}}, got {value!r}')
-    kind = table["kind"]
-    if not isinstance(kind, str) or kind not in AUGMENTATIONS:
-        raise RecipeError(f"augmentation.kind: no such augmentation {kind!r}{nearest(str(kind), AUGMENTATIONS)}")
+    table = {"name": value} if isinstance(value, str) else value
+    if not isinstance(table, Mapping) or "name" not in table:
+        raise RecipeError(f'augmentation: expected a table with a name, such as {{name = "rotation"}}, got {value!r}')
+    name = table["name"]
+    if not isinstance(name, str) or name not in AUGMENTATIONS:
+        raise RecipeError(f"augmentation.name: no such augmentation {name!r}{nearest(str(name), AUGMENTATIONS)}")
     operation: Augmentation = _construct(
-        "augmentation", AUGMENTATIONS[kind], {name: part for name, part in table.items() if name != "kind"}
+        "augmentation", AUGMENTATIONS[name], {key: part for key, part in table.items() if key != "name"}
     )
     return operation
 
