@@ -72,7 +72,7 @@ def test_the_summary_of_that_model_knows_its_images(study_of_pictures: Path, reg
 def test_a_recipe_with_augmentation_is_trained_with_a_convolutional_network_by_default(
     pictures: Path, regimen: Regimen
 ) -> None:
-    Path("recipe.toml").write_text('epochs = 2\n[[augmentation]]\nkind = "rotation"\ndegrees = 10\n')
+    Path("recipe.toml").write_text('epochs = 2\n[[augmentation]]\nname = "rotation"\ndegrees = 10\n')
     result = regimen("train", pictures, "--recipe", "recipe.toml", "--out", "trained")
     assert result.exit_code == 0, result.output
     assert "cnn:16,32p,64p:100" in result.stdout
@@ -95,8 +95,8 @@ def test_the_epochs_of_a_network_in_plain_pytorch_are_counted_with_the_time_that
     ("recipe", "options", "message"),
     [
         ("", ("--model", "cnn:8p,8p,8p,8p:4"), "nothing is left of images of 9x8 pixels after convolution 4"),
-        ('[[augmentation]]\nkind = "random_crop"\nsize = 5\n', (), "expected images as large as before, 9x8"),
-        ('[[augmentation]]\nkind = "rotate"\n', (), "no such augmentation 'rotate'; did you mean 'rotation'?"),
+        ('[[augmentation]]\nname = "random_crop"\nsize = 5\n', (), "expected images as large as before, 9x8"),
+        ('[[augmentation]]\nname = "rotate"\n', (), "no such augmentation 'rotate'; did you mean 'rotation'?"),
         ("cutmix = 1.0\nmixup = 0.2\n", (), "cutmix: both it and mixup mix the targets"),
         ("", ("--engine", "native"), "trains multilayer perceptrons only, not ConvNet"),
     ],

@@ -78,7 +78,7 @@ def test_the_summary_has_the_sizes_of_the_post_on_digits(regimen: Regimen) -> No
 
 def test_the_summary_of_a_convolutional_network_has_its_shapes(regimen: Regimen) -> None:
     Path("recipe.toml").write_text(
-        'dropout = 0.2\ndropout_kind = "channel"\n[[augmentation]]\nkind = "rotation"\ndegrees = 5\n'
+        'dropout = 0.2\ndropout_kind = "channel"\n[[augmentation]]\nname = "rotation"\ndegrees = 5\n'
     )
     result = regimen("summary", "cnn", "--inputs", "1x28x28", "--outputs", "10", "--recipe", "recipe.toml")
     assert result.exit_code == 0, result.output

@@ -129,7 +129,7 @@ def test_augmentation_is_written_as_a_list_of_tables_in_its_order() -> None:
     recipe = Recipe(augmentation=(Rotation(degrees=15.0), HorizontalFlip()), dropout=0.5, dropout_kind="channel")
     text = recipe_to_toml(recipe)
     assert text.endswith(
-        '[[augmentation]]\nkind = "rotation"\ndegrees = 15.0\n\n[[augmentation]]\nkind = "horizontal_flip"\np = 0.5\n'
+        '[[augmentation]]\nname = "rotation"\ndegrees = 15.0\n\n[[augmentation]]\nname = "horizontal_flip"\np = 0.5\n'
     )
     assert 'dropout = 0.5\ndropout_kind = "channel"\n' in text
     assert recipe_from_toml(text) == recipe
@@ -158,7 +158,7 @@ def test_adamw_reads_back_as_adamw() -> None:
             "augmentation = ['vertical_flip', {name = 'cutout', size = 3}]",
             Recipe(augmentation=(VerticalFlip(), Cutout(size=3))),
         ),
-        ("[[augmentation]]\nkind = 'rotation'\ndegrees = 15", Recipe(augmentation=(Rotation(degrees=15.0),))),
+        ("[[augmentation]]\nname = 'rotation'\ndegrees = 15", Recipe(augmentation=(Rotation(degrees=15.0),))),
         ("averaging = {name = 'ema', decay = 0.5}", Recipe(averaging=EMA(decay=0.5))),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
