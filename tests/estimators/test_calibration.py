@@ -9,6 +9,7 @@ from scipy.special import softmax
 from regimen.data import METRICS
 from regimen.estimators import RegimenClassifier
 from regimen.estimators.calibration import fit_temperature, soften
+from regimen.estimators.training import divide
 
 log_loss = METRICS["log_loss"].function
 
@@ -29,6 +30,17 @@ def test_no_other_temperature_has_a_lower_loss() -> None:
     best = fit_temperature(logits, y)
     losses = [log_loss(y, logits / t) for t in (best, best * 1.02, best / 1.02, 1.0)]
     assert min(losses) == losses[0]
+
+
+@pytest.mark.parametrize("rows", [8, 200])
+def test_in_the_temperature_a_weight_is_a_number_of_repetitions(rows: int) -> None:
+    source = np.random.default_rng(3)
+    logits = source.normal(size=(rows, 3)) * 4.0
+    y = np.where(np.arange(rows) % 4 < 3, logits.argmax(axis=1), source.integers(0, 3, rows))
+    weights = np.where(np.arange(rows) % 4 == 3, 5, 1)
+    repeated = fit_temperature(logits.repeat(weights, axis=0), y.repeat(weights))
+    assert fit_temperature(logits, y, 0.5 * weights) == pytest.approx(repeated, rel=1e-4)
+    assert fit_temperature(logits, y) < 0.9 * repeated
 
 
 def test_softening_is_the_softmax_of_divided_logits() -> None:
@@ -52,10 +64,20 @@ def test_the_temperature_is_that_of_the_rows_held_out(flowers: Any) -> None:
     x, y = flowers
     model = RegimenClassifier(hidden=(8,), epochs=10, calibration="temperature", networks=2, random_state=0).fit(x, y)
     assert len(model.validation_curve_) == 10
-    from regimen.estimators.training import divide
-
     rows = divide(model._new_table(x, y), 0, 0.15).validation
     assert len(rows) == round(0.15 * len(x))
     codes = np.searchsorted(model.classes_, y[rows])
     shares = RegimenClassifier.predict_proba(model, x)[rows]
     assert fit_temperature(np.log(shares), codes) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_weights_of_rows_held_out_count_in_the_temperature(flowers: Any) -> None:
+    x, y = flowers
+    weights = np.where(y == "rose", 20.0, 1.0)
+    model = RegimenClassifier(hidden=(8,), epochs=10, calibration="temperature", random_state=0)
+    shares = model.fit(x, y, sample_weight=weights).predict_proba(x)
+    rows = divide(model._new_table(x, y), 0, 0.15).validation
+    codes = np.searchsorted(model.classes_, y[rows])
+    held_out = np.log(shares[rows])
+    assert fit_temperature(held_out, codes, weights[rows]) == pytest.approx(1.0, rel=1e-3)
+    assert abs(fit_temperature(held_out, codes) - 1.0) > 0.05

@@ -18,6 +18,8 @@ from sklearn.preprocessing import StandardScaler
 from regimen import Recipe, SavedModel
 from regimen.errors import OptionError, StoreError
 from regimen.estimators import RegimenClassifier, RegimenRegressor, together
+from regimen.estimators.training import divide
+from regimen.study import Study
 from regimen.techniques import SGD, EarlyStopping
 
 QUICK: dict[str, Any] = {"hidden": (8,), "epochs": 5, "random_state": 0}
@@ -134,6 +136,26 @@ def test_auto_trains_what_a_study_finds_on_all_rows(flowers: Any) -> None:
     assert model.recipe_.lr == 0.01
     assert len(found.runs) <= 21
     assert not hasattr(model.set_params(recipe=None).fit(*flowers), "study_")
+
+
+@pytest.mark.parametrize("extra", [{"calibration": "temperature"}, {"validation_fraction": 0.3}], ids=["15 %", "30 %"])
+def test_auto_studies_none_of_the_rows_held_out(flowers: Any, monkeypatch: pytest.MonkeyPatch, extra: Any) -> None:
+    studied = []
+
+    class Recorded(Study):
+        def run(self) -> Any:
+            studied.append(self.data)
+            return super().run()
+
+    monkeypatch.setattr("regimen.estimators.perceptron.Study", Recorded)
+    model = RegimenClassifier(recipe="auto", budget="21runs", n_jobs=1, **QUICK | extra).fit(*flowers)
+    table = model._new_table(*flowers)
+    split = divide(table, 0, extra.get("validation_fraction", 0.15))
+    assert len(split.train) + len(split.validation) == len(flowers[0])
+    [data] = studied
+    np.testing.assert_array_equal(data.numbers, table.numbers[split.train])
+    np.testing.assert_array_equal(data.y, table.y[split.train])
+    assert data.classes == table.classes
 
 
 def test_auto_refuses_a_budget_that_is_none() -> None:

@@ -3,14 +3,15 @@
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
-
-from regimen.data import METRICS
+from scipy.special import log_softmax
 
 # Beyond these, all classes are equally likely or one has all: held-out rows that want more are all right or all wrong.
 COLDEST, HOTTEST = 1e-2, 1e2
 
 
-def fit_temperature(log_probabilities: npt.NDArray[np.float64], y: npt.NDArray[np.int64]) -> float:
+def fit_temperature(
+    log_probabilities: npt.NDArray[np.float64], y: npt.NDArray[np.int64], weights: npt.NDArray[np.float64] | None = None
+) -> float:
     """Return the T > 0 that minimizes the log loss of softmax(z / T) on rows that were not trained on.
 
     T > 1 softens, T < 1 sharpens; which class is the most likely never changes, so accuracy stays.
@@ -18,6 +19,8 @@ def fit_temperature(log_probabilities: npt.NDArray[np.float64], y: npt.NDArray[n
     Args:
         log_probabilities: z `[rows, classes]`: logits, or logarithms of averaged probabilities.
         y: Codes of the true classes, `[rows]`.
+        weights: Weight of each row in the log loss, > 0, `[rows]`; None counts all rows alike. Networks trained with
+            weights predict the weighted shares of the classes, which a log loss without them would undo.
 
     Example:
         >>> sure = np.array([[8.0, 0.0], [8.0, 0.0], [8.0, 0.0], [8.0, 0.0]])
@@ -28,10 +31,15 @@ def fit_temperature(log_probabilities: npt.NDArray[np.float64], y: npt.NDArray[n
         Guo, Pleiss, Sun and Weinberger (2017), "On calibration of modern neural networks", arXiv:1706.04599,
         equation 9.
     """
-    log_loss = METRICS["log_loss"].function
+    rows = np.arange(len(y))
+
+    def log_loss(log_t: float) -> float:
+        scaled = log_probabilities * np.exp(-log_t)
+        return float(-np.average(log_softmax(scaled, axis=1)[rows, y], weights=weights))
+
     # In the logarithm of 1/T the loss has one minimum (it is convex in 1/T), and both directions are alike.
     found = minimize_scalar(
-        lambda log_t: log_loss(y, log_probabilities * np.exp(-log_t)),
+        log_loss,
         bounds=(np.log(COLDEST), np.log(HOTTEST)),
         method="bounded",
         options={"xatol": 1e-6},

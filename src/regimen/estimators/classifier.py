@@ -12,6 +12,7 @@ from regimen.data import Table
 from regimen.data.frames import rows_of
 from regimen.errors import OptionError, nearest
 from regimen.estimators.calibration import fit_temperature, soften
+from regimen.estimators.inputs import Weights
 from regimen.estimators.perceptron import Perceptron
 from regimen.estimators.predicting import Floats, forward, log_mean_probabilities
 from regimen.estimators.recipes import CLASS_FIELDS, FIELDS
@@ -276,10 +277,10 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
             return CALIBRATION_FRACTION
         return self.validation_fraction
 
-    def _after_fit(self, trained: Trained, table: Table) -> None:
+    def _after_fit(self, trained: Trained, table: Table, weights: Weights | None) -> None:
         self.__dict__.pop("temperature_", None)
         if self.calibration == "temperature":
             rows = trained.split.validation
             held_out = rows_of(table, rows)
             found = np.concatenate([log_mean_probabilities(logits) for _, logits in forward(self.model_, held_out)])
-            self.temperature_ = fit_temperature(found, table.y[rows])
+            self.temperature_ = fit_temperature(found, table.y[rows], None if weights is None else weights[rows])

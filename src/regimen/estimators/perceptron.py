@@ -19,7 +19,7 @@ from regimen.estimators.continuing import Progress, continue_epoch
 from regimen.estimators.inputs import Cells, Weights, column_names, preparation_of, read_cells, read_weights
 from regimen.estimators.recipes import AUTO, FIELDS, default_hidden, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
-from regimen.estimators.training import Trained, divide, fresh_networks, train_networks
+from regimen.estimators.training import Trained, divide, fresh_networks, train_networks, training_table
 from regimen.models import MLP
 from regimen.models.layers import Activation
 from regimen.records import Task
@@ -135,11 +135,15 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         self._check_arguments()
         seed, recipe = self._seed(), self._recipe(table.n)
         self.__dict__.pop("study_", None)
+        # First of all: rows that judge the networks must not choose the recipe.
+        split = divide(table, seed, self._held_out())
         if self._automatic:
-            recipe = self._searched(table, recipe, seed, weights)
+            if weights is not None:
+                raise OptionError("recipe: expected another than 'auto' with sample_weight; a study has no weights")
+            recipe = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
         trained = train_networks(
             table,
-            divide(table, seed, self._held_out()),
+            split,
             recipe=recipe,
             model=self._network(table.n),
             metric=self._metric(),
@@ -153,7 +157,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         self.loss_curve_, self.validation_curve_ = trained.train_losses, trained.validation_losses
         self.n_iter_, self.engine_ = trained.epochs, trained.engine
         self._progress = Progress(steps=trained.steps)
-        self._after_fit(trained, table)
+        self._after_fit(trained, table, weights)
         if self.verbose:
             print(
                 f"{type(self).__name__}: {self.networks} x {self.model_.model.name}, {self.n_iter_} epochs on "
@@ -235,7 +239,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _held_out(self) -> float | None:
         return self.validation_fraction
 
-    def _after_fit(self, trained: Trained, table: Table) -> None:
+    def _after_fit(self, trained: Trained, table: Table, weights: Weights | None) -> None:
         """Do what follows a training."""
 
     def _checked(
@@ -284,12 +288,10 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _recipe(self, rows: int) -> Recipe:
         return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
 
-    def _searched(self, table: Table, recipe: Recipe, seed: int, weights: Weights | None) -> Recipe:
+    def _searched(self, table: Table, model: MLP, recipe: Recipe, seed: int) -> Recipe:
         """Return the recipe that a study of the table finds, with `recipe` as its baseline."""
-        if weights is not None:
-            raise OptionError("recipe: expected another than 'auto' with sample_weight; a study has no weights")
         options = StudyOptions(
-            model=self._network(table.n),
+            model=model,
             baseline=recipe,
             budget=self.budget,
             metric=self._metric(),

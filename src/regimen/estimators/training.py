@@ -7,6 +7,7 @@ import numpy as np
 
 from regimen import streams
 from regimen.data import Split, Table, pair_split
+from regimen.data.frames import rows_of, with_target
 from regimen.engine import one_thread, train
 from regimen.errors import EngineError
 from regimen.estimators.inputs import Weights
@@ -72,6 +73,19 @@ def divide(table: Table, seed: int, fraction: float | None) -> Split:
     if not fraction:
         return Split(train=rows, validation=none, test=none)
     return pair_split(table, rows, streams.run_key(seed, pair=0, phase=FINAL), validation_fraction=fraction)
+
+
+def training_table(table: Table, split: Split) -> Table:
+    """Return the rows trained on as a table of their own: the table itself where none are held out."""
+    if not len(split.validation):
+        return table
+    return with_target(
+        rows_of(table, split.train),
+        table.y[split.train],
+        task=table.task,
+        classes=table.classes,
+        target=table.target,
+    )
 
 
 def train_networks(
