@@ -77,6 +77,47 @@ def test_train_test_and_validation_folders_are_the_parts(save: Save, tmp_path: P
 
 
 @pytest.mark.parametrize(
+    ("train", "test", "validation"),
+    [("Train", "Test", "Valid"), ("training", "Testing", "VAL"), ("TRAINING", "test", "Validation")],
+)
+def test_parts_are_found_whatever_the_case_of_their_names(
+    save: Save, tmp_path: Path, train: str, test: str, validation: str
+) -> None:
+    for part, rows in ((train, 24), (test, 6), (validation, 4)):
+        for i in range(rows):
+            save(f"{part}/{'ab'[i % 2]}/{i}.png", picture(100 * rows + i))
+    images = load(str(tmp_path))
+    assert images.classes == ("a", "b")
+    assert [len(rows) for rows in (images.test_rows, images.validation_rows) if rows is not None] == [6, 4]
+    assert images.notes == load(str(tmp_path)).notes
+    assert not any("not read" in note for note in images.notes)
+
+
+def test_what_lies_beside_the_parts_and_is_not_read_is_named(save: Save, tmp_path: Path) -> None:
+    for part, rows in (("train", 24), ("Test", 6), ("testing", 4), ("holdout", 2), (".hidden", 2)):
+        for i in range(rows):
+            save(f"{part}/{'ab'[i % 2]}/{i}.png", picture(100 * rows + i))
+    (tmp_path / "labels.csv").write_text("x")
+    images = load(str(tmp_path))
+    assert (images.n, images.test_rows.tolist()) == (30, list(range(24, 30)))
+    assert images.notes[0].startswith("not read, ")
+    assert images.notes[0].endswith(": 'holdout', 'labels.csv', 'testing'")
+
+
+def test_a_class_of_trains_is_no_part(save: Save, tmp_path: Path) -> None:
+    for i in range(30):
+        save(f"{('Train', 'bus', 'car')[i % 3]}/{i}.png")
+    assert load(str(tmp_path)).classes == ("Train", "bus", "car")
+
+
+def test_parts_without_class_folders_are_not_taken_for_classes(save: Save, tmp_path: Path) -> None:
+    for i in range(30):
+        save(f"{('train', 'test')[i % 2]}/{i}.png")
+    with pytest.raises(DataError, match=r"got 15 images directly in .*train; sort them into folders named by class"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
     ("name", "options"),
     [("x.bmp", {}), ("x.webp", {"lossless": True}), ("x.PNG", {}), ("x.gif", {}), ("x.jpeg", {"quality": 95})],
 )

@@ -12,6 +12,7 @@ import numpy as np
 from regimen.data.image_decoding import DAMAGED, EXTENSIONS, Header, Size, decode, read_header
 from regimen.data.image_source import ImageSource
 from regimen.data.naming import counted, listed
+from regimen.data.part_folders import PartFolders, hidden, part_folders
 from regimen.data.pixel_files import Pixels, PixelWriter
 from regimen.errors import DataError
 
@@ -19,7 +20,6 @@ from regimen.errors import DataError
 _BATCH = 64
 # So many names of files stand in a note.
 _NAMED = 5
-_PARTS = {"test": ("test",), "validation": ("validation", "val", "valid")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -51,6 +51,8 @@ def read_class_folders(
 ) -> ImageSource:
     """Read `folder/<class>/*`, or `folder/train/<class>/*` with `folder/test/<class>/*` and `folder/validation/…`.
 
+    Other names of these parts: see `part_folders`.
+
     Args:
         folder: The folder.
         image_size: Height and width; None takes the most frequent of the training images.
@@ -62,15 +64,13 @@ def read_class_folders(
             training lacks, or an image would exhaust the memory.
     """
     where = where or str(folder)
-    main = folder / "train" if (folder / "train").is_dir() else folder
-    parts = {"train": _listed(main, where)}
-    if main != folder:
-        for part, names in _PARTS.items():
-            found = next((folder / name for name in names if (folder / name).is_dir()), None)
-            if found is not None:
-                parts[part] = _listed(found, where)
+    try:
+        found = part_folders(folder)
+        parts = {part: _listed(path) for part, path in found.folders.items()}
+    except OSError as error:
+        raise DataError(f"{where}: expected a readable folder: {error.strerror}; check its permissions") from error
     if not parts["train"].files:
-        raise DataError(_no_images(folder, main, parts["train"]))
+        raise DataError(_no_images(folder, found.folders["train"], parts["train"]))
     classes = tuple(dict.fromkeys(label for label, _ in parts["train"].files))
     for part, content in parts.items():
         unseen = sorted({label for label, _ in content.files} - set(classes))
@@ -106,14 +106,14 @@ def read_class_folders(
         tested=counts.get("test", 0),
         validated=counts.get("validation", 0),
         row_names=tuple(str(files[index][1].relative_to(folder)) for index in decoded.kept),
-        notes=(*_said(parts), *decoded.notes),
+        notes=(*_said(parts, found), *decoded.notes),
     )
 
 
 def image_files(folder: Path) -> list[Path]:
     """Return all files below a folder that are called like images, in the order of their paths; no hidden ones."""
     found = (path for path in sorted(folder.rglob("*")) if path.suffix.lower() in EXTENSIONS and path.is_file())
-    return [path for path in found if not any(_hidden(name) for name in path.relative_to(folder).parts)]
+    return [path for path in found if not any(hidden(name) for name in path.relative_to(folder).parts)]
 
 
 def read_images(
@@ -179,26 +179,19 @@ def _decoded(headers: dict[int, Header], channels: int, size: Size) -> Iterator[
             yield from zip(some, pool.map(decoded, some), strict=True)
 
 
-def _listed(folder: Path, where: str) -> _Listed:
+def _listed(folder: Path) -> _Listed:
     content = _Listed(files=[], others=[], empty=[])
-    try:
-        for directory in sorted(path for path in folder.iterdir() if not _hidden(path.name)):
-            if not directory.is_dir():
-                content.others.append(directory)
-                continue
-            inside = sorted(path for path in directory.iterdir() if not _hidden(path.name))
-            images = [path for path in inside if path.suffix.lower() in EXTENSIONS and path.is_file()]
-            content.files.extend((directory.name, path) for path in images)
-            content.others.extend(path for path in inside if path not in set(images))
-            if not images:
-                content.empty.append(directory.name)
-    except OSError as error:
-        raise DataError(f"{where}: expected a readable folder: {error.strerror}; check its permissions") from error
+    for directory in sorted(path for path in folder.iterdir() if not hidden(path.name)):
+        if not directory.is_dir():
+            content.others.append(directory)
+            continue
+        inside = sorted(path for path in directory.iterdir() if not hidden(path.name))
+        images = [path for path in inside if path.suffix.lower() in EXTENSIONS and path.is_file()]
+        content.files.extend((directory.name, path) for path in images)
+        content.others.extend(path for path in inside if path not in set(images))
+        if not images:
+            content.empty.append(directory.name)
     return content
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith((".", "__")) or name.lower() in ("thumbs.db", "desktop.ini")
 
 
 def _no_images(folder: Path, main: Path, content: _Listed) -> str:
@@ -212,7 +205,9 @@ def _no_images(folder: Path, main: Path, content: _Listed) -> str:
     return f"{folder}: expected a folder for each class with images in it ({kinds}), got none; check the path"
 
 
-def _said(parts: dict[str, _Listed]) -> Iterator[str]:
+def _said(parts: dict[str, _Listed], found: PartFolders) -> Iterator[str]:
+    if found.unread:
+        yield f"not read, because it is called like no part, or like one that is there: {listed(found.unread)}"
     others = [path for content in parts.values() for path in content.others]
     if others:
         named = listed([path.name for path in others[:_NAMED]]) + (" and so on" if len(others) > _NAMED else "")
