@@ -166,7 +166,11 @@ def test_tensors_of_any_strides_are_read_by_their_logical_places(isa: str, form:
 def test_a_negated_view_is_read_with_its_sign(isa: str) -> None:
     x = torch.complex(numbers(3, 8), numbers(3, 8)).conj().imag
     assert x.is_neg()
-    assert same(add_noise(x, KEY, STEP, masking(Form.ELEMENTS)), x * mask_of(3, 8, x.dtype))
+    expected = x * mask_of(3, 8, x.dtype)
+    assert same(add_noise(x, KEY, STEP, masking(Form.ELEMENTS)), expected)
+    assert same(add_noise(x, KEY, STEP, masking(Form.ELEMENTS), x), expected)
+    dense = torch._neg_view(numbers(3, 8))
+    assert same(add_noise(dense, KEY, STEP, masking(Form.ELEMENTS), dense), -numbers(3, 8) * mask_of(3, 8, x.dtype))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

@@ -2,7 +2,9 @@
 
 import copy
 import math
+import pickle
 import warnings
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -156,6 +158,19 @@ def test_a_leaf_that_requires_a_gradient_is_not_overwritten(name: str, p: float)
 def test_layers_can_be_copied(name: str) -> None:
     layer = copy.deepcopy(make(name, seed=KEY))
     assert torch.equal(drop(layer, example(name)), drop(make(name, seed=KEY), example(name)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+def test_a_copy_made_inside_of_a_step_does_not_keep_it(name: str, copied: Callable[[nn.Module], nn.Module]) -> None:
+    layer, x = make(name, seed=KEY), example(name)
+    with step(layer, 3):
+        layer(x)
+        other = copied(layer)
+        expected = drop(make(name, seed=KEY), x, 3)
+    with pytest.raises(OptionError, match="needs the step in training"):
+        other(x)
+    assert torch.equal(drop(other, x, 3), expected)
 
 
 # --- the stream ---------------------------------------------------------------------------------------------------

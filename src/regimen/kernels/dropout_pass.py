@@ -32,6 +32,8 @@ def add_noise(x: Tensor, key: int, step: int, noise: Noise, out: Tensor | None =
         return add_noise_by_operations(x, key, step, noise)
     if out is None:
         out = torch.empty_like(x)
+    elif x.is_neg():  # what lies in memory is the negative of the numbers, and has to be so afterwards
+        return out.copy_(add_noise(x.resolve_neg(), key, step, noise))
     if x.numel() == 0 or x.is_meta:
         return out
     function = native_function(x)

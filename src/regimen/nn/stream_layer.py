@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -70,6 +70,10 @@ class StreamLayer(nn.Module):
             counter3(Purpose(self.purpose), site=site)
         self.site = site
         self._moment, self._ordinal, self._calls, self._made = None, 0, 0, (p, None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: all but the step, which would never end for the copy."""
+        return self.__dict__ | {"_moment": None, "_calls": 0}
 
     def extra_repr(self) -> str:
         """Return the arguments as torch.nn prints them."""
