@@ -212,3 +212,12 @@ def test_writing_a_report_imports_no_torch() -> None:
     code = "import sys, regimen.report; sys.exit('torch' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
+
+
+def test_given_validation_rows_leave_no_interval_for_new_rows(tmp_path: Path) -> None:
+    base = digits()
+    write_report(replace(base, plan={**base.plan, "given_validation": True}), tmp_path / "given.html")
+    said = " ".join(Document((tmp_path / "given.html").read_text(encoding="utf-8")).text)
+    assert "the given validation rows are the same in every pair" in said
+    assert "scored on the given validation rows again" in said
+    assert "Nadeau" not in said and "splits the same rows anew" not in said

@@ -162,6 +162,19 @@ def test_new_data_is_covered_only_by_fresh_rows_or_the_wider_interval(
     assert expected in qualifiers(results)[-1]
 
 
+def test_given_validation_rows_never_speak_for_new_data_nor_are_said_to_be_split_again() -> None:
+    base = digits()
+    results = replace(
+        base,
+        plan={**base.plan, "given_validation": True},
+        recipe=replace(base.recipe, arms=("dropout=0.3",)),
+        techniques=tuple(replace(one, ci_new_rows=(0.001, 0.02)) for one in base.techniques),
+    )
+    said = qualifiers(results)[-1]
+    assert "on new data too is open" in said and "given validation part" in said
+    assert "split the same rows" not in said and "too." not in said
+
+
 def test_three_arms_are_joined_as_a_person_would() -> None:
     base = digits()
     arms = ("dropout=0.3", "label_smoothing=0.1", "early_stopping=10")

@@ -8,7 +8,15 @@ from markupsafe import Markup
 
 from regimen.records import Interval, Results
 from regimen.report.names import labels
-from regimen.report.quantities import MINUS, MetricFormat, finite, finite_interval, plural, probability
+from regimen.report.quantities import (
+    MINUS,
+    MetricFormat,
+    finite,
+    finite_interval,
+    new_rows_interval,
+    plural,
+    probability,
+)
 from regimen.report.sentence import recommended
 from regimen.report.svg import Scale, drawing, fitted, line, marker, nice_ticks, tag, text_width, tick_texts, words
 
@@ -49,7 +57,7 @@ def forest(results: Results, width: int = WIDE) -> Markup:
     rows = []
     for one in sorted(results.techniques, key=lambda each: -_or_lowest(each.delta)):
         known = finite(one.delta) is not None
-        interval, wide = finite_interval(one.ci), finite_interval(one.ci_new_rows)
+        interval, wide = finite_interval(one.ci), new_rows_interval(results, one)
         lost = f", {one.diverged} of its runs did not finish" if one.diverged else ""
         rows.append(
             Row(

@@ -15,7 +15,7 @@ from regimen.errors import StoreError
 from regimen.records import Results
 from regimen.report import curves, intervals, responses
 from regimen.report.names import labels
-from regimen.report.quantities import MINUS, MetricFormat, clean, duration, finite, plural
+from regimen.report.quantities import MINUS, MetricFormat, clean, duration, finite, given_validation, plural
 from regimen.report.sections import VERDICT_MEANINGS, decisions, free_form, headline, legend_mark, table, unfinished
 from regimen.report.sentence import STANDING_WORDS, qualifiers, recipe_label, standing, verdict_sentence
 
@@ -94,6 +94,7 @@ def render(results: Results) -> str:
         unfinished=unfinished(results),
         command=clean(results.plan.get("command", "")),
         decisions=decisions(results),
+        given_validation=given_validation(results),
         plan=free_form(results.plan, skip=("arms", "command", "notes")),
         machine=free_form(results.environment),
     )

@@ -4,7 +4,7 @@ import math
 import unicodedata
 from dataclasses import dataclass
 
-from regimen.records import Interval, Results
+from regimen.records import Interval, Results, TechniqueRecord
 
 MISSING = "–"
 MINUS = "\N{MINUS SIGN}"
@@ -64,6 +64,20 @@ def finite_interval(interval: Interval | None) -> Interval | None:
     if interval is None or finite(interval[0]) is None or finite(interval[1]) is None:
         return None
     return interval
+
+
+def new_rows_interval(results: Results, one: TechniqueRecord) -> Interval | None:
+    """Return the interval of an arm for new rows; None where it is unknown.
+
+    Where the validation part was given, all pairs share its rows: what differs between pairs are keys alone, and no
+    interval of theirs covers other rows.
+    """
+    return None if given_validation(results) else finite_interval(one.ci_new_rows)
+
+
+def given_validation(results: Results) -> bool:
+    """Return whether the validation part was given, the same rows in every pair."""
+    return results.plan.get("given_validation") is True
 
 
 def fixed(value: float, decimals: int, *, sign: bool = False) -> str:

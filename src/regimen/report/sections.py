@@ -9,7 +9,18 @@ from markupsafe import Markup
 
 from regimen.records import Results
 from regimen.report.names import labels, setting_note, setting_text
-from regimen.report.quantities import MINUS, MISSING, MetricFormat, clean, duration, finite, loss, plural, probability
+from regimen.report.quantities import (
+    MINUS,
+    MISSING,
+    MetricFormat,
+    clean,
+    duration,
+    finite,
+    loss,
+    new_rows_interval,
+    plural,
+    probability,
+)
 from regimen.report.sentence import standing
 from regimen.report.svg import marker, tag
 
@@ -113,7 +124,7 @@ def table(results: Results) -> list[list[Cell]]:
                 ),
                 Cell(label="effect", text=form.effect(one.delta)),
                 Cell(label="95 % interval", text=form.interval(one.ci)),
-                Cell(label="new rows", text=form.interval(one.ci_new_rows)),
+                Cell(label="new rows", text=form.interval(new_rows_interval(results, one))),
                 Cell(label="adjusted p", text=probability(one.p_adjusted)),
                 Cell(label="P(better)", text=MISSING if share is None else f"{share * 100:.0f} %"),
                 Cell(label=form.name, text=form.level(one.mean)),

@@ -6,7 +6,16 @@ from typing import Literal
 
 from regimen.records import Results, TechniqueRecord
 from regimen.report.names import labels
-from regimen.report.quantities import MetricFormat, finite, finite_interval, loss, plural, probability
+from regimen.report.quantities import (
+    MetricFormat,
+    finite,
+    finite_interval,
+    given_validation,
+    loss,
+    new_rows_interval,
+    plural,
+    probability,
+)
 
 Standing = Literal["empty", "pilot", "none", "promised", "confirmed", "weaker", "unproven", "worse"]
 
@@ -170,8 +179,13 @@ def _reach(results: Results) -> str:
         return ""
     if results.design.fresh == "rows":
         return "The confirmation used rows that the search never saw, so the gain holds on new data of this kind too."
+    if given_validation(results):
+        return (
+            "Whether the gain holds on new data too is open, because the rows that confirmed the recipe, the given "
+            "validation part, are those that chose it."
+        )
     alone = recommended(results)
-    wide = finite_interval(alone[0].ci_new_rows) if len(alone) == 1 else None
+    wide = new_rows_interval(results, alone[0]) if len(alone) == 1 else None
     if wide is not None and wide[0] > 0:
         return "The wider interval for new rows excludes zero, so the gain holds on new data of this kind too."
     return "Whether the gain holds on new data too is open, because the confirmation split the same rows again" + (

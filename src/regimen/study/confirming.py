@@ -72,7 +72,7 @@ def confirm(
     runs: Sequence[tuple[Run, Run]],
     results: Sequence[tuple[RunResult, RunResult]],
     *,
-    own_rows: bool,
+    same_rows: bool,
     search_delta: float,
     model_metric: float,
 ) -> ConfirmationRecord:
@@ -81,7 +81,8 @@ def confirm(
     Args:
         runs: (baseline, recipe) of each fresh pair.
         results: Their results, with outputs.
-        own_rows: Whether the validation rows were set aside before the search, the same in every pair.
+        same_rows: Whether the validation rows are the same in every pair, because they were set aside before the
+            search or given as a file: then all pairs share what those rows favour.
         search_delta: What the search promised.
         model_metric: Metric of the saved model on the test part.
     """
@@ -89,7 +90,7 @@ def confirm(
     base = metrics([first for first, _ in results])
     recipe = metrics([second for _, second in results])
     differences = sign * (recipe - base)
-    interval = compare_on_rows(runs, results, "validation")[3] if own_rows else t_interval(differences)
+    interval = compare_on_rows(runs, results, "validation")[3] if same_rows else t_interval(differences)
     test_base, test_recipe, test_delta, test_interval = compare_on_rows(runs, results, "test")
     return ConfirmationRecord(
         pairs=len(runs),

@@ -50,6 +50,11 @@ class Layout:
         """Return what the confirmation has of its own."""
         return "seeds" if self.aside is None else "rows"
 
+    @property
+    def given_validation(self) -> bool:
+        """Return whether the validation part of the search was given, the same rows in every pair."""
+        return self.table.validation_rows is not None
+
     def search_split(self, key: int) -> Split:
         """Return the split of one pair of the search: given validation rows if there are any, else drawn by the key."""
         return pair_split(self.table, self.search, key)

@@ -57,7 +57,7 @@ class Phases:
         confirmation = confirm(
             pairs,
             confirmed,
-            own_rows=self.layout.aside is not None,
+            same_rows=self.layout.aside is not None or self.layout.given_validation,
             search_delta=choice.delta,
             model_metric=final.metric,
         )
@@ -122,6 +122,7 @@ class Phases:
                 smallest_effect=effect,
                 n_train=len(split.train),
                 n_validation=len(split.validation),
+                given_validation=self.layout.given_validation,
             ),
             smallest_effect=effect,
         )

@@ -60,6 +60,7 @@ class Plan:
         fresh: Whether the confirmation has `rows` of its own, or only `seeds`.
         seed: Of all keys and splits.
         engine: Which engine trains; a resumed study must have the same.
+        given_validation: Whether the validation part is given, the same rows in every pair of the search.
         asked_engine: What the user asked for; `auto` sends single runs elsewhere where another engine is better.
         budget: As the user wrote it, empty for none.
         notes: Decisions, in words: arms left out and why.
@@ -84,6 +85,7 @@ class Plan:
     command: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
     asked_engine: str = "auto"
+    given_validation: bool = False
 
     @property
     def recipe(self) -> Recipe:

@@ -85,6 +85,7 @@ def make_plan(
         command=command,
         reasons=choice.reasons,
         asked_engine=options.engine,
+        given_validation=layout.given_validation,
     )
 
 
