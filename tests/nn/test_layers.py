@@ -248,6 +248,23 @@ def test_layers_without_a_site_take_their_ordinal_among_the_modules() -> None:
         assert torch.equal(model[2][0](x), expected)
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        nn.DataParallel,
+        lambda model: torch.compile(model, backend="eager"),
+        lambda model: nn.DataParallel(torch.compile(model, backend="eager")),
+        lambda model: nn.Sequential(model[0], torch.compile(model[1], backend="eager"), *model[2:]),
+    ],
+    ids=["parallel", "compiled", "both", "a block of it compiled"],
+)
+def test_wrapping_a_model_changes_no_mask(wrap: Callable[[nn.Module], nn.Module]) -> None:
+    model = nn.Sequential(nn.Identity(), nn.Sequential(nn.Identity(), rnn.Dropout(0.5, seed=KEY)), rnn.Dropout(seed=1))
+    wrapped, x = wrap(model), torch.ones(2, 64)
+    expected = drop(model, x, 4)
+    assert torch.equal(drop(wrapped, x, 4), expected)
+
+
 def test_micro_batches_continue_the_rows_of_their_step() -> None:
     layer, x = rnn.Dropout(0.5, seed=KEY), torch.ones(6, 16)
     whole = drop(layer, x)

@@ -148,6 +148,36 @@ def test_a_seeded_layer_checkpointed_outside_of_its_step_says_what_it_needs() ->
         y.sum().backward()
 
 
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize("later", [{"n": 1}, {"n": 0, "first_row": 3}])
+def test_a_checkpointed_forward_is_not_repeated_in_another_step(later: dict[str, int], reentrant: bool) -> None:
+    layer, x = Dropout(0.5, seed=KEY), torch.ones(3, 8, requires_grad=True)
+    with step(layer, 0):
+        y = checkpoint(lambda x: layer(x).exp(), x, use_reentrant=reentrant)
+    with step(layer, **later), pytest.raises(OptionError, match=r"forward of step 0, first row 0, is computed again"):
+        y.sum().backward()
+
+
+def test_a_step_may_be_entered_again_for_the_backward_pass_of_a_checkpointed_forward() -> None:
+    layer, gradients = Dropout(0.5, seed=KEY), []
+    for checkpointed in (False, True):
+        x = torch.ones(3, 8, requires_grad=True)
+        with step(layer, 5):
+            y = checkpoint(lambda x: layer(x).exp(), x, use_reentrant=False) if checkpointed else layer(x).exp()
+        with step(layer, 5):
+            y.sum().backward()
+        gradients.append(x.grad)
+    assert torch.equal(gradients[0], gradients[1])
+
+
+def test_a_step_entered_again_remembers_that_a_layer_was_used_twice() -> None:
+    layer, x = Dropout(0.5, seed=KEY), torch.ones(3, 8, requires_grad=True)
+    with step(layer, 0):
+        y = checkpoint(lambda x: layer(layer(x).exp()).exp(), x, use_reentrant=False)
+    with step(layer, 0), pytest.raises(OptionError, match="used 2 times in this step"):
+        y.sum().backward()
+
+
 # --- tensors without numbers, and compilation ---------------------------------------------------------------------
 
 

@@ -39,7 +39,8 @@ class Dropout(_Masking, nn.Dropout):
         seed: None draws one 64-bit key from PyTorch's default generator per forward, so `torch.manual_seed` rules.
             A number makes masks follow the frozen stream; they then need the step, from `with step(model, n):`.
         site: Place in the stream, below 65,536: weight layers before this one. None takes the ordinal of the layer in
-            `named_modules()` of the model that `step` is given.
+            `named_modules()` of the model that `step` is given: give it the bare model each time, not a module that
+            holds it. With activation checkpointing, put forward and backward into the same `with step(model, n):`.
 
     Raises:
         OptionError: `p`, `seed` or `site` is out of range; in training, a seeded layer is used outside `step`, or the

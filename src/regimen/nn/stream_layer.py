@@ -48,7 +48,8 @@ class StreamLayer(nn.Module):
         p: Drop probability in [0, 1]; may be changed between forwards.
         seed: None draws one 64-bit key from PyTorch's default generator for each training forward; a number is the
             key, and the counter then holds site, call, step, row and feature.
-        site: Its place in the stream; None takes its ordinal in `model.named_modules()` of `step(model, n)`.
+        site: Its place in the stream; None takes its ordinal in `model.named_modules()` of `step(model, n)`, which
+            therefore has to be given the bare model each time, not a module that holds it.
     """
 
     purpose: ClassVar[int] = int(Purpose.MASK)
@@ -60,6 +61,7 @@ class StreamLayer(nn.Module):
     _moment: _Moment | None
     _ordinal: int
     _calls: int
+    _before: tuple[int, int, int] | None  # step, first row and uses of the last step that used the layer
     _made: tuple[float, Noise | None]
 
     def _take_place(self, p: float, seed: int | None, site: int | None) -> None:
@@ -69,11 +71,11 @@ class StreamLayer(nn.Module):
         if site is not None:
             counter3(Purpose(self.purpose), site=site)
         self.site = site
-        self._moment, self._ordinal, self._calls, self._made = None, 0, 0, (p, None)
+        self._moment, self._ordinal, self._calls, self._before, self._made = None, 0, 0, None, (p, None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: all but the step, which would never end for the copy."""
-        return self.__dict__ | {"_moment": None, "_calls": 0}
+        return self.__dict__ | {"_moment": None, "_calls": 0, "_before": None}
 
     def extra_repr(self) -> str:
         """Return the arguments as torch.nn prints them."""
@@ -124,16 +126,17 @@ class StreamLayer(nn.Module):
                 "`with step(model, n):`"
             )
         site = self._ordinal if self.site is None else self.site
-        noise = self._noise(self.purpose << 24 | self._call() << 16 | site, moment.first_row, moment.ahead)
+        noise = self._noise(self.purpose << 24 | self._call(moment) << 16 | site, moment.first_row, moment.ahead)
         n = moment.step_tensor if is_traced() else moment.step
         return self._apply_noise(input, self.seed, n, noise, inplace=self.inplace)
 
-    def _call(self) -> int:
+    def _call(self, moment: _Moment) -> int:
         if not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1:
             # A forward inside of a backward pass is activation checkpointing that computes the first one again.
-            if self._calls > 1:
+            calls = self._calls or self._calls_of(moment)
+            if calls > 1:
                 raise OptionError(
-                    f"{type(self).__name__} with a seed was used {self._calls} times in this step: expected once where "
+                    f"{type(self).__name__} with a seed was used {calls} times in this step: expected once where "
                     "activation checkpointing runs the forward again; use one layer for each place"
                 )
             return 0
@@ -142,13 +145,40 @@ class StreamLayer(nn.Module):
             raise OptionError(f"random stream exhausted: expected at most {MAX_CALLS} uses of a layer in one step")
         return call
 
+    def _calls_of(self, moment: _Moment) -> int:
+        """Return how often the step was entered before used the layer, which must be `moment` where any was."""
+        if self._before is None:
+            return 0
+        n, first_row, calls = self._before
+        if (n, first_row) != (moment.step, moment.first_row):
+            raise OptionError(
+                f"{type(self).__name__} with a seed: a forward of step {n}, first row {first_row}, is computed again "
+                f"by activation checkpointing in step {moment.step}, first row {moment.first_row}, whose mask is another; "
+                "put forward and backward into the same `with step(model, n):`"
+            )
+        return calls
+
+
+def _wraps(module: nn.Module) -> bool:
+    """Return whether `module` is one of PyTorch's that stands around a model and adds no place to it."""
+    parallel = isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel))
+    return parallel or "_orig_mod" in module._modules  # of torch.compile
+
 
 @contextmanager
 def step(model: nn.Module, n: int, *, ahead: int = 1, first_row: int = 0) -> Iterator[None]:
-    """Tell the seeded layers of `model` that the forward inside belongs to optimizer step `n`.
+    """Tell the seeded layers of `model` that the forward and backward inside belong to optimizer step `n`.
+
+    A layer without a site takes its ordinal among the modules of `model`, so always give the whole bare model, not a
+    module that holds it: the ordinals, and with them the masks, would be others. `torch.compile`, `DataParallel` and
+    `DistributedDataParallel` are seen through.
+
+    Activation checkpointing runs a forward again in the backward pass, which must therefore stand in the `with` of its
+    forward. One in another step is refused where that step has no forward of the layer; where it has one, the
+    mask of that other step would be drawn unnoticed, and the gradient be wrong.
 
     Args:
-        model: Module whose seeded layers are told.
+        model: The bare model whose seeded layers are told.
         n: Optimizer step, counted from 0, skipped ones included; below 2^32.
         ahead: How many steps, this one included, are sure to follow; without the C++ kernels their masks are drawn
             together, which changes no mask.
@@ -170,7 +200,7 @@ def step(model: nn.Module, n: int, *, ahead: int = 1, first_row: int = 0) -> Ite
         raise OptionError(f"random stream exhausted: expected step and first row in [0, 2^32), got {n} and {first_row}")
     moment = _Moment(n, torch.tensor(n, device="cpu"), first_row, ahead > 1)
     layers = []
-    for ordinal, (_, module) in enumerate(model.named_modules()):
+    for ordinal, module in enumerate(module for module in model.modules() if not _wraps(module)):
         if isinstance(module, StreamLayer) and module.seed is not None:
             counter3(Purpose(module.purpose), site=ordinal)
             module._moment, module._ordinal, module._calls = moment, ordinal, 0
@@ -179,4 +209,6 @@ def step(model: nn.Module, n: int, *, ahead: int = 1, first_row: int = 0) -> Ite
         yield
     finally:
         for layer in layers:
+            if layer._calls:
+                layer._before = n, first_row, layer._calls
             layer._moment = None
