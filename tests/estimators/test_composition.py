@@ -101,7 +101,7 @@ def test_a_folder_gives_the_estimator_back(flowers: Any, labels: Any, tmp_path: 
 
 
 def test_a_folder_keeps_names_of_columns_and_goes_on_training(mixed: Any, ripe: Any, tmp_path: Path) -> None:
-    model = RegimenClassifier(**QUICK).fit(mixed, ripe)
+    model = RegimenClassifier(**QUICK).fit(mixed, ripe, sample_weight=np.where(ripe, 9.0, 3.0))
     model.save(tmp_path)
     found = RegimenClassifier.load(tmp_path)
     assert found.classes_.dtype == bool

@@ -46,6 +46,20 @@ def test_weights_of_rows_count_as_in_fit(yields: Any) -> None:
     np.testing.assert_array_equal(parts.predict(x), whole.predict(x))
 
 
+@pytest.mark.parametrize("heavier", [4.0, None], ids=["heavier", "as before"])
+def test_later_weights_count_against_those_of_the_first_call(flowers: Any, heavier: float | None) -> None:
+    x, y = flowers
+    classes, step = np.unique(y), {"optimizer": "sgd", "batch_size": 1000, "dropout": 0.0, "weight_decay": 0.0}
+    first = np.full(len(x), 2.0)
+    moved = []
+    for weights in (first, None if heavier is None else np.full(len(x), heavier)):
+        model = made(RegimenClassifier, **step).partial_fit(x, y, classes=classes, sample_weight=first)
+        before = model.model_.states[0]["0.weight"].copy()
+        moved.append(model.partial_fit(x, y, sample_weight=weights).model_.states[0]["0.weight"] - before)
+    # One step of plain gradient descent is as long as the weights are heavy; None weighs 1.
+    np.testing.assert_allclose(moved[1], moved[0] * ((heavier or 1.0) / 2.0), rtol=1e-3, atol=1e-7)
+
+
 def test_a_pickle_goes_on_where_it_was(flowers: Any) -> None:
     x, y = flowers
     model = made(RegimenClassifier).partial_fit(x, y, classes=np.unique(y))

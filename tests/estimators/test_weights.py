@@ -82,12 +82,39 @@ def test_weights_of_one_give_the_loss_of_pytorch(class_weights: Any, smoothing: 
 
 
 def test_class_weights_and_weights_of_rows_multiply() -> None:
-    outputs, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.0, 0.0])
+    outputs, y = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([0.0, 1.0])
     weights, by_class = torch.tensor([3.0, 1.0]), torch.tensor([5.0, 1.0])
     objective = WeightedObjective(task="classification", class_weights=by_class)
     losses = F.cross_entropy(outputs, y.long(), reduction="none")
-    expected = (3.0 * losses[0] + losses[1]) / 4.0  # both rows are of class 0, whose weight cancels
+    expected = (3.0 * 5.0 * losses[0] + 1.0 * 1.0 * losses[1]) / (5.0 + 1.0)  # as PyTorch divides
     torch.testing.assert_close(objective.training_loss(outputs, torch.stack([y, weights], dim=1)), expected)
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_batches_of_any_size_add_up_to_the_loss_of_all_rows(task: Any) -> None:
+    source = torch.Generator().manual_seed(2)
+    outputs, y = torch.randn(12, 2, generator=source), torch.randint(0, 2, (12,), generator=source).float()
+    weights = torch.rand(12, generator=source) * 9.0
+    targets = torch.stack([y, weights / weights.mean()], dim=1)
+    objective = WeightedObjective(task=task)
+    whole = objective.training_loss(outputs, targets)
+    assert float(whole) == pytest.approx(objective.plain_loss(outputs, targets), rel=1e-6)
+    for size in (1, 3, 6):
+        parts = [objective.training_loss(outputs[i : i + size], targets[i : i + size]) for i in range(0, 12, size)]
+        torch.testing.assert_close(torch.stack(parts).mean(), whole)
+
+
+@pytest.mark.parametrize(("batch_size", "lr", "epochs"), [(1, 0.02, 40), (8, 0.16, 40), (1000, 0.5, 200)])
+def test_a_class_is_as_likely_as_its_weight_says_whatever_the_batch(batch_size: int, lr: float, epochs: int) -> None:
+    # A column that says nothing: the best constant is the weighted share, 25 * 1 / (25 * 1 + 75 * 3) = 0.1.
+    x, y = np.zeros((100, 1)), np.repeat([0, 1], [75, 25])
+    x[::2] = 1e-6
+    model = RegimenClassifier(
+        hidden=(), epochs=epochs, batch_size=batch_size, lr=lr, optimizer="sgd", averaging="ema", dropout=0.0,
+        input_scaling="none", random_state=0,
+    )  # fmt: skip
+    weighted = model.fit(x, y, sample_weight=np.where(y == 1, 1.0, 3.0)).predict_proba(x)[:, 1]
+    np.testing.assert_allclose(weighted, 0.1, atol=0.02)
 
 
 def test_weights_reach_the_rows_that_early_stopping_leaves(flowers: Any) -> None:
@@ -107,7 +134,7 @@ def test_each_row_keeps_its_weight_on_either_side_of_the_stop_part(yields: Any) 
         recipe=Recipe(early_stopping=EarlyStopping()), model=MLP(hidden=(4,)), data=table,
         split=divide(table, 0, None), key=7, metric="rmse",
     )  # fmt: skip
-    training = WeightedTraining(run, weights)
+    training = WeightedTraining(run, weights / weights.mean())
     assert training.stop is not None
     standardized = ((y - y.mean()) / y.std()).astype(np.float32)
     seen = []

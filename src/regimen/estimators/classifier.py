@@ -191,7 +191,7 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
             X: As for `fit`.
             y: Labels `[rows]`.
             classes: All labels that any call will bring; needed in the first call.
-            sample_weight: Weight of each row, >= 0.
+            sample_weight: Weight of each row, >= 0, against the mean weight of the first call's rows.
 
         Raises:
             ValueError: `classes` is missing in the first call, others than before later, or `y` has unknown labels.

@@ -25,10 +25,13 @@ class Progress:
 
     Attributes:
         steps: Optimizer steps so far.
+        mean_weight: Of the rows of the first call, or of `fit`: later weights count against it, like later numbers
+            against the first scales.
         moments: State of each network's optimizer; empty before its first step here.
     """
 
     steps: int = 0
+    mean_weight: float = 1.0
     moments: list[Any] = field(default_factory=list)
 
 
@@ -45,7 +48,7 @@ def continue_epoch(
         table: Rows to learn from, all of them; read with the columns and classes of `model.preparation`.
         progress: What earlier calls returned.
         metric: Of the task.
-        weights: Weight of each row, > 0.
+        weights: Weight of each row, > 0; None is 1 for each.
 
     Returns:
         The networks, the progress and the mean training loss after the epoch.
@@ -63,11 +66,13 @@ def continue_epoch(
         metric=metric,
     )
     moments = progress.moments or [None] * len(model.states)
-    done = Progress(steps=progress.steps)
+    done = Progress(steps=progress.steps, mean_weight=progress.mean_weight)
+    relative = (np.ones(table.n) if weights is None else weights) / progress.mean_weight
+    counted = None if (relative == 1.0).all() else relative
     states, losses = [], []
     for key, state, memory in zip(model.keys, model.states, moments, strict=True):
         with one_thread():
-            training = _Continued(replace(run, key=key), weights, model, table)
+            training = _Continued(replace(run, key=key), counted, model, table)
             training.load(state, memory)
             losses.append(training.one_epoch(progress.steps))
         states.append({name: value.detach().numpy() for name, value in training.network.state_dict().items()})

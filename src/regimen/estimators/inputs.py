@@ -81,6 +81,18 @@ def read_weights(sample_weight: Any, rows: int) -> Weights | None:
     return np.asarray(weights)
 
 
+def equal_weights(weights: Weights | None) -> bool:
+    """Return whether all rows count alike."""
+    return weights is None or bool((weights == weights[0]).all())
+
+
+def mean_weight(weights: Weights | None) -> float:
+    """Return the mean of the weights, by which they are divided; exactly their value if they are equal."""
+    if weights is None:
+        return 1.0
+    return float(weights[0] if equal_weights(weights) else weights.mean())
+
+
 def preparation_of(model: SavedModel) -> Preparation:
     """Return what was fitted on the rows: an estimator's networks were prepared for a table, never for images."""
     assert isinstance(model.preparation, Preparation)

@@ -16,7 +16,16 @@ from regimen.data import Features, Table
 from regimen.data.frames import describe_rows, read_rows, with_target
 from regimen.errors import OptionError
 from regimen.estimators.continuing import Progress, continue_epoch
-from regimen.estimators.inputs import Cells, Weights, column_names, preparation_of, read_cells, read_weights
+from regimen.estimators.inputs import (
+    Cells,
+    Weights,
+    column_names,
+    equal_weights,
+    mean_weight,
+    preparation_of,
+    read_cells,
+    read_weights,
+)
 from regimen.estimators.recipes import AUTO, FIELDS, default_hidden, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
 from regimen.estimators.training import Trained, divide, fresh_networks, train_networks, training_table
@@ -118,7 +127,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             X: Array-like of numbers `[rows, columns]`, or a frame of pandas, polars or Arrow whose columns are numbers,
                 text, categories, booleans or dates. Missing cells (NaN, None) are filled and marked.
             y: Targets `[rows]`.
-            sample_weight: Weight of each row in the loss, >= 0, `[rows]`; rows of weight 0 are left out altogether.
+            sample_weight: Weight of each row in the loss, >= 0, `[rows]`: a row's loss is multiplied by its weight over
+                the mean weight of all rows trained on, whatever the batch; rows of weight 0 are left out altogether.
                 Rows of different weights are trained on by the reference engine. Scales, medians and levels of the
                 columns count every row once.
 
@@ -138,7 +148,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         # First of all: rows that judge the networks must not choose the recipe.
         split = divide(table, seed, self._held_out())
         if self._automatic:
-            if weights is not None:
+            if not equal_weights(weights):
                 raise OptionError("recipe: expected another than 'auto' with sample_weight; a study has no weights")
             recipe = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
         trained = train_networks(
@@ -151,12 +161,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             networks=self.networks,
             engine=self.engine,
             processes=self._processes(),
-            weights=weights,
+            weights=None if equal_weights(weights) else weights,
         )
         self.model_, self.recipe_, self.notes_ = trained.model, trained.model.recipe, table.notes
         self.loss_curve_, self.validation_curve_ = trained.train_losses, trained.validation_losses
         self.n_iter_, self.engine_ = trained.epochs, trained.engine
-        self._progress = Progress(steps=trained.steps)
+        mean = mean_weight(None if weights is None else weights[split.train])
+        self._progress = Progress(steps=trained.steps, mean_weight=mean)
         self._after_fit(trained, table, weights)
         if self.verbose:
             print(
@@ -183,7 +194,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 networks=self.networks,
             )
             self.notes_, self.loss_curve_, self.validation_curve_ = table.notes, [], []
-            self.n_iter_, self._progress = 0, Progress()
+            self.n_iter_, self._progress = 0, Progress(mean_weight=mean_weight(weights))
         else:
             table = self._known_table(cells, targets)
         self.model_, self._progress, loss = continue_epoch(
@@ -245,13 +256,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _checked(
         self, X: Any, y: Any, sample_weight: Any, *, reset: bool
     ) -> tuple[Cells, npt.NDArray[Any], Weights | None]:
-        """Return the rows that count, their targets, and their weights if they differ."""
+        """Return the rows that count, their targets, and their weights."""
         cells, targets = read_cells(self, X, y=y, reset=reset, numeric=self._task == "regression")
         weights = read_weights(sample_weight, len(cells))
         if weights is not None and not weights.all():
             kept = np.flatnonzero(weights)
             cells, targets, weights = cells[kept], targets[kept], weights[kept]
-        return cells, targets, None if weights is None or (weights == weights[0]).all() else weights
+        return cells, targets, weights
 
     def _new_table(self, cells: Cells, targets: npt.NDArray[Any]) -> Table:
         names = column_names(self)

@@ -50,7 +50,7 @@ class RegimenRegressor(RegressorMixin, Perceptron):  # type: ignore[misc] # scik
         Args:
             X: As for `fit`.
             y: Amounts `[rows]`.
-            sample_weight: Weight of each row, >= 0.
+            sample_weight: Weight of each row, >= 0, against the mean weight of the first call's rows.
 
         Raises:
             OptionError: The recipe is "auto".

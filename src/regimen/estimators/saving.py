@@ -38,6 +38,7 @@ def write_estimator(estimator: Any, folder: Path) -> None:
         "feature_names": None if names is None else names.tolist(),
         "notes": list(estimator.notes_),
         "steps": estimator._progress.steps,
+        "mean_weight": estimator._progress.mean_weight,
         "fitted": {name: getattr(estimator, name) for name in PLAIN if hasattr(estimator, name)},
     }
     try:
@@ -72,7 +73,7 @@ def read_estimator(kind: type[Estimator], folder: Path) -> Estimator:
             estimator.feature_names_in_ = np.array(content["feature_names"], dtype=object)
         estimator.notes_ = tuple(content["notes"])
         estimator.model_, estimator.recipe_ = model, model.recipe
-        estimator._progress = Progress(steps=content["steps"])
+        estimator._progress = Progress(steps=content["steps"], mean_weight=content["mean_weight"])
     except OSError as error:
         raise StoreError(
             f"expected a saved estimator: {path}: {error.strerror}; name the folder it was saved in"

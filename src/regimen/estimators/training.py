@@ -10,7 +10,7 @@ from regimen.data import Split, Table, pair_split
 from regimen.data.frames import rows_of, with_target
 from regimen.engine import one_thread, train
 from regimen.errors import EngineError
-from regimen.estimators.inputs import Weights
+from regimen.estimators.inputs import Weights, mean_weight
 from regimen.estimators.weighting import WeightedTraining
 from regimen.models import MLP
 from regimen.records import RunResult
@@ -125,7 +125,8 @@ def train_networks(
         results = train(runs, engine=engine, processes=processes, keep=("weights",))
     else:
         with one_thread():
-            results = [WeightedTraining(run, weights[split.train]).result(None) for run in runs]
+            relative = weights[split.train] / mean_weight(weights[split.train])
+            results = [WeightedTraining(run, relative).result(None) for run in runs]
     states = []
     for number, result in enumerate(results, start=1):
         if result.weights is None:

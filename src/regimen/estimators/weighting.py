@@ -1,4 +1,4 @@
-"""Training with a weight for each row: the mean of the losses becomes a weighted mean, in every batch."""
+"""Training with a weight for each row: it multiplies the loss of the row, whatever batch the row stands in."""
 
 from dataclasses import dataclass
 
@@ -18,21 +18,26 @@ from regimen.run import Run
 class WeightedObjective(Objective):
     """The objective over targets `[rows, 2]`, whose second column is the weight of the row.
 
-    The loss of a batch is Σ wᵢ ℓᵢ / Σ wᵢ; with class weights c, Σ wᵢ cᵢ ℓᵢ / Σ wᵢ cᵢ, as PyTorch divides. Targets of
-    one dimension, such as those of validation rows, have no weights.
+    The loss of a batch of n rows is Σ wᵢ ℓᵢ / n, where w is 1 in the mean over all training rows; with class weights c,
+    Σ wᵢ cᵢ ℓᵢ / Σ cᵢ, as PyTorch divides. Over the batches of an epoch these average to the weighted mean of all rows.
+    Targets of one dimension, such as those of validation rows, have no weights.
+
+    Note:
+        The batch's own Σ wᵢ below the line would take out of a weight what the rows beside it have too: all of it in
+        batches of one row.
     """
 
     def training_loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the weighted mean loss that is minimized, with smoothing and class weights."""
+        """Return the mean of weighted losses that is minimized, with smoothing and class weights."""
         values, weights = targets.unbind(1)
         if self.task == "regression":
-            return _mean((outputs[:, 0] - values) ** 2, weights)
+            return ((outputs[:, 0] - values) ** 2 * weights).mean()
         labels = values.long()
         losses = F.cross_entropy(
             outputs, labels, weight=self.class_weights, label_smoothing=self.label_smoothing, reduction="none"
         )
-        shares = weights if self.class_weights is None else weights * self.class_weights[labels]
-        return (losses * weights).sum() / shares.sum()
+        weighted = losses * weights
+        return weighted.mean() if self.class_weights is None else weighted.sum() / self.class_weights[labels].sum()
 
     def plain_loss(self, outputs: Tensor, targets: Tensor) -> float:
         """Return the mean criterion without smoothing or class weights, in float64; weighted where targets are."""
@@ -61,7 +66,8 @@ class WeightedTraining(Training):
 
     Args:
         run: What to train.
-        weights: Weight of each training row, > 0, in the order of `run.split.train`; None for an ordinary training.
+        weights: Weight of each training row, > 0, in the order of `run.split.train`, divided by the mean weight; None
+            for an ordinary training.
     """
 
     def __init__(self, run: Run, weights: Weights | None) -> None:
@@ -69,9 +75,9 @@ class WeightedTraining(Training):
         if weights is None:
             return
         labels = self.data.y["train"].numpy() if run.data.task == "classification" else None
-        # A mean of 1 leaves the size of penalties against the loss as it is without weights; float32 holds class codes
-        # below 2^24 exactly.
-        of_rows = torch.from_numpy((weights / weights.mean()).astype(np.float32))
+        # A mean of 1 over all rows, not over each batch, leaves the size of penalties against the loss as it is without
+        # weights; float32 holds class codes below 2^24 exactly.
+        of_rows = torch.from_numpy(weights.astype(np.float32))
         rows = np.arange(len(of_rows))
         if self.stop is not None:
             rows, stop = stop_split(rows, labels, run.key)
