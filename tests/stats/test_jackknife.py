@@ -71,6 +71,28 @@ def test_stratified_groups_leave_the_variance_between_strata_out():
     assert jackknife_se(statistic, 100, groups=10) > 0.01
 
 
+def test_fixed_rows_are_never_left_out_and_the_others_vary_as_if_alone():
+    x = np.random.default_rng(4).normal(size=30)
+    seen = set()
+
+    def statistic(kept):
+        assert {3, 17} <= set(kept)
+        seen.update(np.setdiff1d(np.arange(30), kept))
+        return x[kept].sum() / len(kept)
+
+    def alone(kept):
+        return (np.delete(x, [3, 17])[kept].sum() + x[3] + x[17]) / (len(kept) + 2)
+
+    found = jackknife_se(statistic, 30, groups=7, fixed=[3, 17])
+    assert seen == set(range(30)) - {3, 17}
+    assert found == pytest.approx(jackknife_se(alone, 28, groups=7), rel=1e-12)
+
+
+def test_all_rows_fixed_leave_no_standard_error():
+    with pytest.raises(InputError, match="rows that are not fixed"):
+        jackknife_se(lambda kept: 0.0, 3, fixed=[0, 1])
+
+
 def test_every_row_is_left_out_once_and_rows_arrive_sorted():
     seen = []
 

@@ -14,7 +14,12 @@ Rows = npt.NDArray[np.int64]
 
 
 def jackknife_se(
-    statistic: Callable[[Rows], float], n_rows: int, *, groups: int = 100, order: npt.ArrayLike | None = None
+    statistic: Callable[[Rows], float],
+    n_rows: int,
+    *,
+    groups: int = 100,
+    order: npt.ArrayLike | None = None,
+    fixed: npt.ArrayLike = (),
 ) -> float:
     """Delete-a-group jackknife standard error of a statistic of rows.
 
@@ -27,13 +32,16 @@ def jackknife_se(
         n_rows: Number of rows n, >= 2.
         groups: Number of groups G, >= 2; no more than n are made. Its relative error is about 1 / sqrt(2 (G - 1)).
         order: A permutation of 0 .. n - 1; every G-th row in this order forms a group, so rows sorted by class make
-            groups stratified by class. None: rows as they stand.
+            groups stratified by class. None: rows as they stand. A class of two or more rows then always keeps one.
+        fixed: Rows that no group deletes, such as the only row of a class that the statistic can not do without. What
+            other rows in their place would have changed is not in the standard error; n counts the others alone.
 
     Returns:
         The standard error, >= 0.
 
     Raises:
-        SampleError: An argument outside its range, `order` no permutation, or the statistic is not finite.
+        SampleError: An argument outside its range, `order` no permutation, fewer than two rows that are not fixed, or
+            the statistic is not finite.
 
     Example:
         >>> import numpy as np
@@ -44,16 +52,19 @@ def jackknife_se(
     Reference:
         Kott (2001), The delete-a-group jackknife, Journal of Official Statistics 17(4), 521-526, equation 1.
     """
-    n = checked_count(n_rows, name="n_rows", least=2)
+    whole_n = checked_count(n_rows, name="n_rows", least=2)
+    dealt = _permutation(order, whole_n)
+    free = dealt[~np.isin(dealt, np.asarray(fixed, dtype=np.int64))]
+    n = checked_count(len(free), name="the rows that are not fixed", least=2)
     count = min(checked_count(groups, name="groups", least=2), n)
-    group = np.empty(n, dtype=np.int64)
-    group[_permutation(order, n)] = np.arange(n) % count
-    whole = _finite(statistic(np.arange(n)), "all rows")
+    group = np.full(whole_n, -1, dtype=np.int64)
+    group[free] = np.arange(n) % count
+    whole = _finite(statistic(np.arange(whole_n)), "all rows")
     variance = 0.0
     for number in range(count):
         kept = np.flatnonzero(group != number)
         without = _finite(statistic(kept), f"the rows without group {number}")
-        variance += len(kept) / n * (without - whole) ** 2
+        variance += (len(kept) - whole_n + n) / n * (without - whole) ** 2
     return math.sqrt(variance)
 
 

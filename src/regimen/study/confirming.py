@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data import METRICS, prepare
+from regimen.data import METRICS, Images, Preparation
 from regimen.records import ConfirmationRecord, Interval, RunResult, TestRecord
 from regimen.run import Run
 from regimen.stats import crossed_interval, jackknife_se, t_interval
@@ -15,13 +16,18 @@ from regimen.study.judging import metrics
 Floats = npt.NDArray[np.float64]
 Outputs = npt.NDArray[np.float32]
 GROUPS = 100
+# Metrics that are not defined without rows of a class.
+NEEDS_EVERY_CLASS = frozenset({"roc_auc"})
 
 
 def part_metric(run: Run, outputs: Outputs, part: str) -> Callable[[npt.NDArray[np.int64]], float]:
     """Return a function from kept rows of a part (indices into it) to the metric of the run's outputs on them."""
     rows = getattr(run.split, part)
     targets = run.data.y[rows]
-    predictions = prepare(run.data, run.split, run.recipe.input_scaling).predictions(outputs)
+    if isinstance(run.data, Images):
+        predictions = outputs.astype(np.float64)  # logits as they are: gathering all pixels again would tell no more
+    else:
+        predictions = Preparation.fit(run.data, run.split.train, run.recipe.input_scaling).predictions(outputs)
     function = METRICS[run.metric].function
     return lambda kept: function(targets[kept], predictions[kept])
 
@@ -55,11 +61,22 @@ def compare_on_rows(
 
     targets = runs[0][0].data.y[getattr(runs[0][0].split, part)]
     same = not differences.any()
-    row_se = (
-        0.0 if same else jackknife_se(mean_difference, n_rows, groups=GROUPS, order=np.argsort(targets, kind="stable"))
-    )
-    interval = crossed_interval(differences, row_se, groups=min(GROUPS, n_rows))
+    order = np.argsort(targets, kind="stable")
+    fixed = rows_alone(targets) if runs[0][0].metric in NEEDS_EVERY_CLASS else ()
+    row_se = 0.0 if same else jackknife_se(mean_difference, n_rows, groups=GROUPS, order=order, fixed=fixed)
+    interval = crossed_interval(differences, row_se, groups=min(GROUPS, n_rows - len(fixed)))
     return float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
+
+
+def rows_alone(targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Return the positions of the targets that no other row shares.
+
+    Example:
+        >>> rows_alone(np.array([0, 1, 0, 2])).tolist()
+        [1, 3]
+    """
+    _, first, counts = np.unique(targets, return_index=True, return_counts=True)
+    return np.sort(first[counts == 1])
 
 
 def _outputs(result: RunResult, part: str) -> Outputs:

@@ -9,11 +9,12 @@ from regimen import streams
 from regimen.data import Images, default_metric, find_metric
 from regimen.engine import against_native, choose_engine
 from regimen.run import Run, recipe_to_dict
-from regimen.study.family import Breadth, Shape, candidate_arms, fit, full_shape
+from regimen.study.family import DEFAULT_PAIRS, Breadth, Shape, candidate_arms, fit, full_shape
 from regimen.study.layout import Layout, search_key
 from regimen.study.ledger import Trains
 from regimen.study.options import StudyOptions
 from regimen.study.plan import BASELINE, Arm, Plan
+from regimen.study.scored import check_scored_parts
 
 # A plan for a budget in seconds leaves this share for what calibration can not see: reading, statistics, the report.
 RESERVE_SHARE, RESERVE_SECONDS = 0.03, 1.5
@@ -34,13 +35,14 @@ def make_plan(
         command: Command line, for the record.
 
     Raises:
-        OptionError: The options do not fit the data, or the budget is too small for anything.
+        OptionError: The options do not fit the data, a part can not be scored, or the budget is too small for anything.
     """
     table = layout.table
     first = layout.search_split(search_key(options.seed, 0))
     baseline = options.recipe(len(first.train))
     model = options.network(table)
     metric = (default_metric(table) if options.metric is None else find_metric(options.metric, table.task)).name
+    check_scored_parts(layout, metric, seed=options.seed, pairs=options.pairs or DEFAULT_PAIRS)
     limit = options.limit
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
     choice = choose_engine(options.engine)

@@ -1,0 +1,87 @@
+"""Parts that can not be scored are refused before anything is trained."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from regimen.data import Split, Table, from_arrays
+from regimen.errors import OptionError
+from regimen.models import MLP
+from regimen.records import RunResult
+from regimen.run import Recipe, Run
+from regimen.study import Study, StudyOptions
+from regimen.study.confirming import compare_on_rows
+
+OPTIONS = StudyOptions(
+    model=MLP(hidden=(4,)), baseline=Recipe(epochs=1), techniques="adamw", pairs=3, metric="roc_auc", processes=1
+)
+
+
+class Idle:
+    """A trainer that must not be asked."""
+
+    def train(self, runs: Sequence[Run], **more: object) -> list[RunResult]:
+        raise AssertionError(f"{len(runs)} runs were trained")
+
+
+def table_of(positives: int, rows: int = 120) -> Table:
+    x = np.random.default_rng(0).normal(size=(rows, 3))
+    return from_arrays(x, (np.arange(rows) < positives).astype(int), task="classification", name="rare")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            table_of(6),
+            r"--metric roc_auc: expected at least 2 rows of every class in the test part, received 1 of class",
+        ),
+        (
+            replace(table_of(60), test_rows=np.arange(60, 80)),
+            "at least two classes in the test part, received 20 of class '0' alone; take another --metric",
+        ),
+        (
+            replace(table_of(7), test_rows=np.r_[5, 6, 100:120]),
+            r"every class in the validation part, received 1 of class '1'; take another --metric",
+        ),
+        (
+            replace(table_of(60), validation_rows=np.arange(20)),
+            "at least two classes in the validation part, received 20 of class '1' alone",
+        ),
+    ],
+)
+def test_a_metric_that_needs_every_class_is_refused_where_a_part_lacks_one(table: Table, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        Study(data=table, options=OPTIONS, trainer=Idle()).run()
+
+
+@pytest.mark.parametrize("part", ["test", "validation"])
+def test_a_part_of_one_row_is_refused_whatever_the_metric(part: str) -> None:
+    table = replace(table_of(60), **{f"{part}_rows": np.array([119])})
+    with pytest.raises(OptionError, match=f"expected at least 2 rows in the {part} part, received 1"):
+        Study(data=table, options=replace(OPTIONS, metric="accuracy"), trainer=Idle()).run()
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "log_loss", "balanced_accuracy"])
+def test_other_metrics_take_a_class_of_one_row(metric: str) -> None:
+    with pytest.raises(AssertionError, match="runs were trained"):
+        Study(data=table_of(6), options=replace(OPTIONS, metric=metric), trainer=Idle()).run()
+
+
+def test_the_only_row_of_a_class_is_never_left_out() -> None:
+    table = table_of(9)
+    split = Split(train=np.r_[:8, 48:120], validation=np.arange(8, 48), test=np.empty(0, dtype=np.int64))
+    rng = np.random.default_rng(1)
+    run = Run(recipe=OPTIONS.recipe(80), model=MLP(hidden=(4,)), data=table, split=split, key=0, metric="roc_auc")
+
+    def result() -> RunResult:
+        return RunResult(
+            identity=run.identity, status="finished", metric=0.5, train_loss=0.0, validation_loss=0.0, epoch=1,
+            epochs_run=1, steps=1, seconds=0.0,
+            outputs={"validation": rng.normal(size=(40, 2)).astype(np.float32)},
+        )  # fmt: skip
+
+    low, high = compare_on_rows([(run, run)] * 3, [(result(), result()) for _ in range(3)], "validation")[3]
+    assert np.isfinite([low, high]).all() and low < high
