@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from regimen.data import Images, hold_out, load, pair_split
+from regimen.data import Images, hold_out, image_folders, load, pair_split
 from regimen.data.image_decoding import decode, fitted, read_header, resized
-from regimen.data.image_folders import read_class_folders
+from regimen.data.image_folders import read_class_folders, threads_for
 from regimen.errors import DataError, OptionError
 
 Save = Callable[..., Path]
@@ -331,6 +331,26 @@ def test_an_image_that_would_unpack_to_gigabytes_is_refused(classes: str, tmp_pa
         (tmp_path / "cat/bomb.png").write_bytes(content[:29] + struct.pack(">I", zlib.crc32(header)) + content[33:])
         with pytest.raises(DataError, match=r"bomb\.png: expected an image of at most 89,478,485 pixels"):
             load(classes)
+
+
+@pytest.mark.parametrize(("allowed", "limit"), [(None, "89,478,485"), (10**12, "89,478,485"), (20, "20")])
+def test_our_limit_holds_whatever_the_program_allows_pillow(
+    save: Save, monkeypatch: pytest.MonkeyPatch, allowed: int | None, limit: str
+) -> None:
+    path = save("wide.png", Image.new("1", (10_000, 9_000)))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", allowed)
+    with pytest.raises(DataError, match=rf"expected an image of at most {limit} pixels"):
+        read_header(path)
+
+
+@pytest.mark.parametrize(("free", "threads"), [(2**40, 4), (4 * 20 * 2 * 800, 2), (4 * 20 * 800 - 1, 1), (0, 1)])
+def test_fewer_threads_decode_images_that_would_fill_the_memory(
+    save: Save, monkeypatch: pytest.MonkeyPatch, free: int, threads: int
+) -> None:
+    headers = [read_header(save("small.png")), read_header(save("large.png", picture(1, (40, 20))))]
+    monkeypatch.setattr(image_folders, "available_cores", lambda: 4)
+    monkeypatch.setattr(image_folders, "free_memory", lambda: free)
+    assert threads_for(headers) == threads
 
 
 def encoded(kind: str) -> bytes:

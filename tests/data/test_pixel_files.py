@@ -84,5 +84,19 @@ def test_a_cache_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
         pixel_files.mapped((4,), tmp_path / "file" / "cache", shared=True)
 
 
+@pytest.mark.parametrize(("cores", "free", "lies_in_a_file"), [(1, 2 * 4 * 60, False), (2, 2 * 4 * 60, True)])
+def test_pixels_lie_in_a_file_where_the_copies_of_all_processes_would_fill_half_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cores: int, free: int, lies_in_a_file: bool
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(pixel_files, "available_cores", lambda: cores)
+    monkeypatch.setattr(pixel_files, "free_memory", lambda: free)
+    writer = pixel_files.PixelWriter(rows=5, shape=(3, 2, 2))
+    for _ in range(5):
+        writer.add(np.zeros((3, 2, 2), dtype=np.uint8))
+    pixels = writer.finished()
+    assert isinstance(pixels, np.memmap) == lies_in_a_file
+
+
 def test_free_memory_is_a_number_of_bytes_that_a_machine_can_have() -> None:
     assert 2**20 < pixel_files.free_memory() < 2**50

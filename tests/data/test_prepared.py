@@ -1,10 +1,13 @@
 """Engines get the rows of the split as tensors, and their outputs come back in the target's unit."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
 
-from regimen.data import hold_out, load, pair_split, prepare
+from regimen.data import from_images, hold_out, load, pair_split, prepare
 
 
 def test_prepared_parts_are_the_rows_of_the_split() -> None:
@@ -45,3 +48,16 @@ def test_logits_are_predictions_as_they_are() -> None:
     prepared = prepare(table, pair_split(table, np.arange(table.n), 1))
     logits = np.array([[0.1, 0.2, 0.3]], dtype=np.float32)
     np.testing.assert_array_equal(prepared.predictions(logits), logits.astype(np.float64))
+
+
+def test_of_images_one_pair_is_kept_and_all_scalings_share_its_pixels() -> None:
+    images = from_images(np.random.default_rng(1).integers(0, 256, (60, 4, 4), dtype=np.uint8), [0, 1] * 30)
+    splits = [pair_split(images, np.arange(60), key) for key in (1, 2)]
+    first = prepare(images, splits[0])
+    assert prepare(images, splits[0], "minmax").x["train"].data_ptr() == first.x["train"].data_ptr()
+    assert prepare(images, splits[0]) is first
+    gone = weakref.ref(first.x["train"])
+    del first
+    prepare(images, splits[1])
+    gc.collect()
+    assert gone() is None

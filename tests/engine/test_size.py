@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from regimen.data import Split, from_arrays
-from regimen.engine import against_native, train
+from regimen.data import Split, from_arrays, from_images
+from regimen.engine import against_native, size, train
 from regimen.engine.size import too_large, weights
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.models import MLP
 from regimen.run import Recipe, Run
+from regimen.techniques import EarlyStopping
 
 MakeRun = Callable[..., Run]
 
@@ -65,3 +66,33 @@ def test_native_asked_for_trains_any_size_and_auto_records_why_not(
         == "is no faster with 0.0 million weights in batches of 10 (at most 0.0001 million, or batches of 9)"
     )
     assert [result.engine for result in train(runs, engine="native", processes=1)] == ["native"] * 3
+
+
+@pytest.mark.parametrize(
+    ("share", "stops", "goes_native"), [(4.0, False, True), (3.9, False, False), (8.0, True, True), (7.9, True, False)]
+)
+def test_auto_sends_images_that_would_fill_the_memory_to_the_reference(
+    monkeypatch: pytest.MonkeyPatch, share: float, stops: bool, goes_native: bool
+) -> None:
+    if find_kernels() is None:
+        pytest.skip(why_no_kernels())
+    size._free_at_first.cache_clear()
+    pixels = np.random.default_rng(1).integers(0, 256, (60, 1, 4, 4)).astype(np.uint8)
+    images = from_images(pixels, np.arange(60) % 2)
+    rows = np.arange(60)
+    run = Run(
+        recipe=Recipe(epochs=1, early_stopping=EarlyStopping() if stops else None),
+        model=MLP(hidden=(4,)),
+        data=images,
+        split=Split(train=rows[:40], validation=rows[40:], test=rows[60:]),
+        key=1,
+        metric="accuracy",
+    )
+    monkeypatch.setattr(size, "free_memory", lambda: int(share * 4 * pixels.size))
+    (found,) = train([run], processes=1)
+    assert found.engine == ("native" if goes_native else "reference")
+    assert goes_native or found.why.startswith("would keep the images as 0.0 GiB of float32 (at most 25% of the ")
+    assert against_native(run, "native") is None
+    monkeypatch.setattr(size, "free_memory", lambda: 0)
+    assert (against_native(run, "auto") is None) == goes_native, "the same for all runs on the same images"
+    size._free_at_first.cache_clear()

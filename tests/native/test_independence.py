@@ -3,13 +3,15 @@
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 import pytest
+import torch
 
-from regimen.data import Table
-from regimen.engine import Trainer, train
+from regimen.data import Table, from_images, pair_split, prepare
+from regimen.engine import Trainer, native, train
 from regimen.engine.native import train_native, why_not
 from regimen.errors import EngineError, OptionError
 from regimen.kernels.native import Kernels
@@ -85,6 +87,45 @@ def test_results_come_as_they_finish(best_kernels: Kernels, make_run: MakeRun) -
     long, short = make_run(epochs=400), make_run(epochs=1)
     order = [index for index, _ in train_native([long, short], threads=2)]
     assert order == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("metric", "room", "most"),
+    [("log_loss", 10**9, 6), ("log_loss", 1, 2), ("accuracy", 200_000, 6), ("log_loss", 200_000, 2)],
+)
+def test_few_runs_are_prepared_ahead_where_each_holds_much(
+    best_kernels: Kernels, make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, metric: str, room: int, most: int
+) -> None:
+    # 300 epochs, 37 validation rows and five classes: 222 kB of outputs.
+    runs = [make_run(epochs=300, key=key, metric=metric) for key in range(9)]
+    expected = train(runs, engine="native", processes=1)
+    found, waiting = {}, []
+    may_prepare = native._may_prepare
+
+    def watched(trainings: Collection[native.NativeTraining], threads: int) -> bool:
+        waiting.append(len(trainings))
+        return may_prepare(trainings, threads)
+
+    monkeypatch.setattr(native, "_may_prepare", watched)
+    monkeypatch.setattr(native, "HELD", room)
+    for index, result in train_native(runs, threads=2):
+        found[index] = result
+    assert max(waiting) == most
+    assert [found[index].curves for index in range(9)] == [result.curves for result in expected]
+
+
+def test_inputs_of_images_are_kept_for_one_pair_only() -> None:
+    images = from_images(np.random.default_rng(1).integers(0, 256, (60, 3, 4, 4), dtype=np.uint8), [0, 1] * 30)
+    first, second = (prepare(images, pair_split(images, np.arange(60), key)) for key in (1, 2))
+    flat = native.flat_inputs(first, "train")
+    assert torch.equal(flat, first.scaled(first.x["train"]).flatten(1))
+    assert native.flat_inputs(first, "train") is flat
+    native.flat_inputs(first, "validation")
+    assert native.flat_inputs(first, "train") is flat
+    gone = weakref.ref(flat)
+    del flat
+    native.flat_inputs(second, "validation")
+    assert gone() is None
 
 
 def test_ctrl_c_ends_within_a_second_and_keeps_what_is_finished(best_kernels: Kernels, make_run: MakeRun) -> None:

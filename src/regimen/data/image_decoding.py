@@ -19,7 +19,8 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp")
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP")
 # What Pillow raises on damaged files of these formats.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError, struct.error, zlib.error)
-# A few kilobytes can unpack to gigabytes. Pillow warns from here on; no camera is near it.
+# A few kilobytes can unpack to gigabytes. Here Pillow warns by default, which a program can switch off for all that it
+# runs, so this is compared too; no camera is near it.
 LARGEST = 89_478_485
 _ORIENTATION = 0x0112
 # Exif 2.32, table 6: what undoes each orientation.
@@ -60,23 +61,26 @@ def read_header(path: Path) -> Header:
     Not to be called by several threads at once, because it silences warnings.
 
     Raises:
-        DataError: The image would have more than 89 million pixels.
+        DataError: The image would have more than 89 million pixels, or than the program allows Pillow.
         OSError: Or another of `DAMAGED`: the file can not be read.
     """
+    limit = min(LARGEST, Image.MAX_IMAGE_PIXELS or LARGEST)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             with Image.open(path, formats=_FORMATS) as image:
+                width, height = image.size
+                if width * height > limit:
+                    raise Image.DecompressionBombError
                 # Where the file says nothing, Pillow would decode all of a PNG to find that out.
                 orientation = image.getexif().get(_ORIENTATION, 1) if "exif" in image.info else 1
-                width, height = image.size
                 palette = image.getpalette() if image.mode == "P" else None
                 grey = image.mode in _GREY or (palette is not None and palette[::3] == palette[1::3] == palette[2::3])
                 transparent = "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La")
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             raise DataError(
-                f"{path}: expected an image of at most {LARGEST:,} pixels, got a larger one, which could exhaust the "
+                f"{path}: expected an image of at most {limit:,} pixels, got a larger one, which could exhaust the "
                 "memory; shrink it or take it out of the folder"
             ) from error
     if orientation not in _UPRIGHT:

@@ -1,8 +1,7 @@
 """Folders with a folder of images for each class: what is in them, in which size they are read, what is left out."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +10,20 @@ import numpy as np
 
 from regimen.data.image_decoding import DAMAGED, EXTENSIONS, Header, Size, decode, read_header
 from regimen.data.image_source import ImageSource
+from regimen.data.machine import available_cores, free_memory
 from regimen.data.naming import counted, listed
 from regimen.data.part_folders import PartFolders, hidden, part_folders
-from regimen.data.pixel_files import Pixels, PixelWriter
+from regimen.data.pixel_files import BLOCK, Pixels, PixelWriter
 from regimen.errors import DataError
 
 # Files decoded at a time: enough for all cores, little in memory.
 _BATCH = 64
+# Threads that decode them, where the largest image leaves memory for all.
+_THREADS = 8
+# What Pillow and we hold of each pixel while we lay a transparent image on white: five times four bytes.
+_BYTES_A_PIXEL = 20
+# Share of the free memory that the images take while they are decoded.
+_SHARE = 1 / 4
 # So many names of files stand in a note.
 _NAMED = 5
 
@@ -172,11 +178,19 @@ def _decoded(headers: dict[int, Header], channels: int, size: Size) -> Iterator[
         except DAMAGED:
             return None
 
-    order = list(headers)
-    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:  # Pillow decodes without the interpreter's lock
-        for start in range(0, len(order), _BATCH):
-            some = order[start : start + _BATCH]
+    order, threads = list(headers), threads_for(headers.values())
+    batch = max(threads, min(_BATCH, BLOCK // (channels * size[0] * size[1])))
+    with ThreadPoolExecutor(threads) as pool:  # Pillow decodes without the interpreter's lock
+        for start in range(0, len(order), batch):
+            some = order[start : start + batch]
             yield from zip(some, pool.map(decoded, some), strict=True)
+
+
+def threads_for(headers: Iterable[Header]) -> int:
+    """Return how many images are decoded at a time: as many as there are cores, fewer where one takes much memory."""
+    largest = max(header.size[0] * header.size[1] for header in headers)
+    room = int(free_memory() * _SHARE) // (_BYTES_A_PIXEL * largest)
+    return max(1, min(_THREADS, available_cores(), room))
 
 
 def _listed(folder: Path) -> _Listed:

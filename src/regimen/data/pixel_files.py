@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from regimen.data.machine import available_cores, free_memory
 from regimen.data.tables import Rows
 from regimen.errors import DataError
 
@@ -18,20 +19,11 @@ Pixels = npt.NDArray[np.uint8]
 
 # Bytes read at once where all pixels are gone through: bounds memory where they lie in a file.
 BLOCK = 1 << 24
-# Pixels that take more than this share of the free memory lie in a file: pairs and processes have copies.
-_SHARE = 1 / 8
-# Where the system does not tell.
-_ASSUMED = 4 << 30
+# Pixels lie in a file where they and their copies would take more than this share of the free memory.
+_SHARE = 1 / 2
+# In each worker process: the pixels, those of the pair that it trains, and of a run that stops early its own rows.
+_COPIES = 3
 _SUFFIX = ".pixels"
-
-
-def free_memory() -> int:
-    """Return how many bytes of memory can be taken without swapping."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
-    except (OSError, StopIteration, ValueError):
-        return _ASSUMED
 
 
 def cache_folder() -> Path:
@@ -56,7 +48,8 @@ class PixelWriter:
         self._next = 0
         self.notes: tuple[str, ...] = ()
         size = rows * math.prod(shape)
-        if size <= free_memory() * _SHARE:
+        # Ours and those of one process for each core.
+        if size * (1 + _COPIES * available_cores()) <= free_memory() * _SHARE:
             self._pixels: Pixels = np.empty((rows, *shape), dtype=np.uint8)
             return
         self._pixels = mapped((rows, *shape), cache_folder(), shared=True)

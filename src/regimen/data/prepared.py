@@ -109,7 +109,7 @@ def prepare(data: Data, split: Split, scaling: Scaling | Constants = "standard")
         >>> prepared.x["train"].shape, sorted(prepared.x)
         (torch.Size([90, 4]), ['train', 'validation'])
     """
-    return _prepared_images(data, split, scaling) if isinstance(data, Images) else _prepared(data, split, scaling)
+    return _pair_of(data, split).prepared(scaling) if isinstance(data, Images) else _prepared(data, split, scaling)
 
 
 # All arms of a pair share one preparation; a study works on few pairs at a time.
@@ -123,14 +123,26 @@ def _prepared(table: Table, split: Split, scaling: Scaling | Constants) -> Prepa
     )
 
 
-# Fewer, because each holds all pixels: those of CIFAR-10 take 184 MB.
-@lru_cache(maxsize=3)
-def _prepared_images(images: Images, split: Split, scaling: Scaling | Constants) -> Prepared:
-    return Prepared(
-        x={part: torch.from_numpy(gathered(images.pixels, rows)) for part, rows in _parts(split).items()},
-        y={part: torch.from_numpy(images.y[rows]) for part, rows in _parts(split).items()},
-        preparation=ImagePreparation.fit(images, split.train, scaling),
-    )
+class _ImagePair:
+    """Images gathered for one split, and prepared in every scaling that is asked for: the pixels are the same."""
+
+    def __init__(self, images: Images, split: Split) -> None:
+        self._images, self._split = images, split
+        self._x = {part: torch.from_numpy(gathered(images.pixels, rows)) for part, rows in _parts(split).items()}
+        self._y = {part: torch.from_numpy(images.y[rows]) for part, rows in _parts(split).items()}
+        self._prepared: dict[Scaling | Constants, Prepared] = {}
+
+    def prepared(self, scaling: Scaling | Constants) -> Prepared:
+        if scaling not in self._prepared:
+            preparation = ImagePreparation.fit(self._images, self._split.train, scaling)
+            self._prepared[scaling] = Prepared(x=self._x, y=self._y, preparation=preparation)
+        return self._prepared[scaling]
+
+
+# One, because it holds all pixels, those of CIFAR-10 take 184 MB, and runs come pair by pair.
+@lru_cache(maxsize=1)
+def _pair_of(images: Images, split: Split) -> _ImagePair:
+    return _ImagePair(images, split)
 
 
 def _parts(split: Split) -> dict[str, Rows]:

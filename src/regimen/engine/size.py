@@ -1,6 +1,9 @@
-"""Up to which size of network the native engine is the faster one: what `auto` goes by."""
+"""Up to which size of network and of images the native engine is the better one: what `auto` goes by."""
+
+from functools import cache
 
 from regimen.data import Images
+from regimen.data.machine import free_memory
 from regimen.engine.native import why_not
 from regimen.models import LinearLayer
 from regimen.run import Run
@@ -12,6 +15,11 @@ from regimen.run import Run
 MOST_WEIGHTS = 4_000_000
 # So small a batch leaves both engines waiting for memory, and native reads it less often.
 SMALL_BATCH = 32
+# Of the memory that is free as the images are first seen, their float32 inputs may take so much: there are twice as
+# many while the runs of one pair end and those of the next begin, beside pixels as bytes.
+MOST_MEMORY = 1 / 4
+# Bytes of a float32.
+_FLOAT = 4
 
 
 def against_native(run: Run, asked: str) -> str | None:
@@ -21,7 +29,7 @@ def against_native(run: Run, asked: str) -> str | None:
         run: What to train.
         asked: The engine asked for: `native` trains all that it can, `auto` what it is faster at.
     """
-    return why_not(run) or (too_large(run) if asked == "auto" else None)
+    return why_not(run) or (too_large(run) or too_many_pixels(run) if asked == "auto" else None)
 
 
 def too_large(run: Run) -> str | None:
@@ -46,6 +54,27 @@ def too_large(run: Run) -> str | None:
         f"is no faster with {count / 1e6:.1f} million weights in batches of {run.recipe.batch_size} "
         f"(at most {MOST_WEIGHTS / 1e6:g} million, or batches of {SMALL_BATCH})"
     )
+
+
+def too_many_pixels(run: Run) -> str | None:
+    """Return in words that the inputs of images, which the native engine keeps as float32, want too much memory."""
+    if not isinstance(run.data, Images):
+        return None
+    # A run that stops early takes its stop part out of a copy.
+    copies = 2 if run.recipe.early_stopping else 1
+    wanted, free = copies * _FLOAT * run.data.pixels.size, _free_at_first(run.data.digest)
+    if wanted <= MOST_MEMORY * free:
+        return None
+    return (
+        f"would keep the images as {wanted / 2**30:.1f} GiB of float32 (at most {MOST_MEMORY:.0%} of the "
+        f"{free / 2**30:.1f} GiB of memory that were free)"
+    )
+
+
+# Asked once for each data set: with its own pairs in memory it would seem larger, and arms of a pair part.
+@cache
+def _free_at_first(digest: str) -> int:
+    return free_memory()
 
 
 def weights(run: Run) -> int:

@@ -1,6 +1,5 @@
 """A list of runs in, a list of results out: the one door to all engines."""
 
-import os
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -8,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from regimen.data import Data
+from regimen.data.machine import available_cores as available_cores
 from regimen.engine.native import train_native
 from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
@@ -47,12 +47,6 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     if name == "auto":
         reasons["reference"] = "trains what native can not, or not faster"
     return EngineChoice(name="native", reasons=reasons)
-
-
-def available_cores() -> int:
-    """Return how many processor cores this process may use."""
-    # macOS has no affinity; there all cores are ours.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Trainer:
