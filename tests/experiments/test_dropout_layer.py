@@ -1,5 +1,8 @@
 """Part C: the layer's definition, the rule for its place, the ensemble view, and the cost of high rates."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,7 +13,17 @@ from regimen.experiments.digits_dropout import load_digits
 from regimen.experiments.layer_definition import LAYERS, definition_rows, example, factor, factor_listing
 from regimen.experiments.layer_ensemble import Ensemble, average_predictions, ensemble_picture, ensemble_rows
 from regimen.experiments.layer_order import ACTIVATIONS, compare, order_rows
-from regimen.experiments.layer_rates import Trained, epochs_to_goal, logits, rate_picture, rate_rows, train_rates
+from regimen.experiments.layer_rates import (
+    Trained,
+    censored_median,
+    epochs_to_goal,
+    goal_text,
+    logits,
+    rate_picture,
+    rate_remarks,
+    rate_rows,
+    train_rates,
+)
 from regimen.nn import Dropout
 
 FREE, VANISHING, NEVER = ("ReLU", "leaky ReLU"), ("tanh", "GELU", "SiLU"), ("sigmoid", "softplus")
@@ -121,7 +134,39 @@ def test_dropout_lowers_the_training_accuracy_most_of_all_in_train_mode(trained:
 def test_the_higher_the_rate_the_more_epochs_it_takes(trained: Trained) -> None:
     reached = [np.mean(epochs_to_goal(results)) for results in list(trained.results.values())[:3]]
     assert reached == sorted(set(reached))
-    assert epochs_to_goal(trained.results[0.8]) == []
+    assert epochs_to_goal(trained.results[0.8]) == [math.inf, math.inf]
+
+
+@pytest.mark.parametrize(
+    ("reached", "words", "median"),
+    [
+        ((3, 5, 7), "3 of 3 networks reach it (the median takes 5 epochs)", 5.0),
+        ((3, 5, None), "2 of 3 networks reach it (the median takes 5 epochs)", 5.0),
+        ((3, None, None, None), "1 of 4 networks reach it (too few for a median)", None),
+        ((3, 5, None, None), "2 of 4 networks reach it (too few for a median)", None),
+        ((None, None), "0 of 2 networks reach it (too few for a median)", None),
+    ],
+)
+def test_networks_that_never_reach_the_goal_count_as_later_than_all_others(
+    trained: Trained, reached: tuple[int | None, ...], words: str, median: float | None
+) -> None:
+    results = []
+    for epoch in reached:
+        losses = tuple(0.01 if epoch is not None and done + 1 >= epoch else 1.0 for done in range(8))
+        curves = replace(trained.results[0.0][0].curves, train_loss=losses)
+        results.append(replace(trained.results[0.0][0], curves=curves, epochs_run=8))
+    assert goal_text(results) == words
+    assert censored_median(epochs_to_goal(results)) == median
+
+
+def test_every_rate_tells_how_many_networks_reach_the_goal_and_a_median_only_where_half_do(trained: Trained) -> None:
+    told = {row.quantity: row for row in rate_rows(trained)}
+    for rate, count in ((0.0, 2), (0.8, 0)):
+        goal = f"a training loss of 0.1 nats, eval mode, p = {rate:g}"
+        row = told[f"networks, of 2, that reach {goal}, in 20 epochs"]
+        assert (row.measured, row.n) == (count, 2)
+        assert (f"median of the epochs to {goal}" in told) == (count == 2)
+    assert not any("nan" in remark for remark in rate_remarks(trained))
 
 
 def test_every_figure_and_picture_of_the_trained_networks_is_there(trained: Trained, ensemble: Ensemble) -> None:

@@ -101,6 +101,10 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         (None, 1.05e-5, 3.11e-6, 10, "nats", "1.05e-05 ± 3.1e-06 nats"),
         (37810, 37810, None, 1, "", "37,810"),
         (None, 0.0, None, 1, "", "0"),
+        (None, 1_199_882, None, 1, "", "1,199,882"),
+        (1_199_882, 1_199_882, None, 1, "parameters", "1,199,882 parameters"),
+        (None, 1_199_882.5, None, 1, "", "1.20e+06"),
+        (None, 1e9, None, 1, "", "1.00e+09"),
     ],
 )
 def test_figures_print_as_precisely_as_the_post_or_their_spread(

@@ -1,6 +1,5 @@
 """Part A: dropout and batch normalization on digits, by the post's script once and by the lab on many splits."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +11,7 @@ from regimen.engine import one_thread, train
 from regimen.experiments.context import Context, Listing, Outcome
 from regimen.experiments.digits_pictures import accuracy_picture, lab_picture, script_picture
 from regimen.experiments.digits_script import BATCH, RATE, ScriptCurves, Summary, network, run_script, summarize
+from regimen.experiments.findings import change_text, highest_text
 from regimen.experiments.records import Row
 from regimen.models import MLP
 from regimen.records import RunResult
@@ -143,9 +143,9 @@ def _remarks(scripts: Mapping[bool, ScriptCurves], results: Results, timed: tupl
     posted, averaged = scripts[True].posted[-1], scripts[True].averaged[-1]
     plain, dropped = (np.array([result.metric for result in results[name]]) for name in ("neither", "dropout"))
     gain = 100 * (dropped - plain)
-    spread = gain.std(ddof=1) / math.sqrt(len(gain))
     runs, seconds = timed
-    best = max(results, key=lambda name: float(np.mean([result.metric for result in results[name]])))
+    accuracies = {repr(name): [100 * result.metric for result in found] for name, found in results.items()}
+    best = highest_text(accuracies, "points", over="splits", decimals=2)
     losses = {
         name: np.mean([(r.train_loss, r.validation_loss) for r in found], axis=0) for name, found in results.items()
     }
@@ -155,11 +155,11 @@ def _remarks(scripts: Mapping[bool, ScriptCurves], results: Results, timed: tupl
         f"{100 * (posted / averaged - 1):.1f} % too large. The mode matters more: at the end the training loss with "
         f"dropout on is {scripts[True].averaged[-1]:.3f} nats, with dropout off {scripts[True].train[-1]:.4f}. The "
         "post plots the first beside a test loss in eval mode: in its picture the training loss lies too high.",
-        f"Without dropout the training loss falls to {losses['neither'][0]:.1e} nats while the test loss stays at "
-        f"{losses['neither'][1]:.3f}: overfitting. Dropout changes this gap from {gap['neither']:.3f} to "
+        f"Without dropout the mean training loss ends at {losses['neither'][0]:.1e} nats and the test loss at "
+        f"{losses['neither'][1]:.3f}, over {len(gain)} splits. Dropout changes this gap from {gap['neither']:.3f} to "
         f"{gap['dropout']:.3f} nats, batch normalization to {gap['batch norm']:.3f}, both to {gap['both']:.3f}.",
-        f"On {len(gain)} splits dropout changes the test accuracy by {gain.mean():+.2f} ± {spread:.2f} points (mean "
-        f"and standard error of the paired differences); the most accurate of the four is {best!r}.",
+        f"Dropout changes the test accuracy by {change_text(gain, 'points', over='splits', decimals=2)}. Of the four "
+        f"networks the mean is {best}.",
         f"{runs} trainings with and without dropout, evaluated on training and test rows after every epoch, took "
         f"{duration(seconds)} here.",
     )

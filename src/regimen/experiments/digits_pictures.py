@@ -27,7 +27,8 @@ def script_picture(dropped: ScriptCurves, plain: ScriptCurves) -> Picture:
             )
             pictures.line(axes, epochs, curves.test, label="test, eval mode")
             pictures.label(axes, x="epoch", y=LOSS, title=title)
-        pictures.legend(panels[0], loc="lower left")
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return Picture(
         name="as-posted",
         caption="The post's script on one split. It plots the training loss in train mode, with dropout on, beside the "

@@ -118,10 +118,10 @@ def ensemble_rows(ensemble: Ensemble) -> list[Row]:
         for what, values, unit in (("accuracy", accuracy, "%"), ("loss", loss, "nats")):
             told = f"test {what}, p = {RATE:g}, {name}"
             rows.append(Row.over(values.tolist(), part="C.3", variant="corrected", quantity=told, unit=unit))
-    told = f"wrong predictions among the {100 * DOUBTED:.0f} % most uncertain digits"
-    rows.append(
-        Row(part="C.3", variant="corrected", quantity=told, unit="%", posted=None, measured=100 * ensemble.found)
-    )
+    splits = len(ensemble.eval_loss)
+    told = f"wrong predictions among the {100 * DOUBTED:.0f} % most uncertain digits, all splits together"
+    found = 100 * ensemble.found
+    rows.append(Row(part="C.3", variant="corrected", quantity=told, unit="%", posted=None, measured=found, n=splits))
     return rows
 
 
@@ -131,10 +131,10 @@ def ensemble_remarks(ensemble: Ensemble) -> tuple[str, ...]:
     return (
         f"Every mask picks another network out of the one that was trained. A single one is right on {one:.1f} % of "
         f"the test digits, the mean of {ensemble.counts[-1]} on {many:.1f} %, and eval mode, which stands for that "
-        f"mean in one pass, on {ensemble.eval_accuracy.mean():.1f} %.",
+        f"mean in one pass, on {ensemble.eval_accuracy.mean():.1f} % (means of {len(ensemble.eval_loss)} splits).",
         f"Where the predictions disagree, the network is to be doubted: the {100 * DOUBTED:.0f} % of the digits with "
         f"the largest predictive entropy hold {100 * ensemble.found:.0f} % of the {int(ensemble.wrong.sum())} wrong "
-        "predictions.",
+        f"predictions, {len(ensemble.eval_loss)} splits together.",
     )
 
 
@@ -182,7 +182,7 @@ def ensemble_picture(ensemble: Ensemble) -> Picture:
     return Picture(
         name="ensemble",
         caption="Monte Carlo dropout, p = 0.5: predictions with dropout on, averaged, beside the single one in eval "
-        "mode (band: one standard deviation over splits). Right predictions are sure, wrong ones are not. On the right "
-        "each point is the prediction of one mask, open points are their mean.",
+        "mode (band: one standard deviation over splits). Middle: how sure right and wrong predictions are. On the "
+        "right each point is the prediction of one mask, open points are their mean.",
         figure=figure,
     )

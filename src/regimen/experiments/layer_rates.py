@@ -1,5 +1,6 @@
 """Part C, the cost of dropout: digits at rates from 0 to 0.8, all trained in one call."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from regimen.estimators.predicting import forward
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Picture
 from regimen.experiments.digits_dropout import PLAIN, digits_run
+from regimen.experiments.findings import highest_text
 from regimen.experiments.records import Row
 from regimen.records import RunResult
 from regimen.run import Run, SavedModel
@@ -84,9 +86,20 @@ def _accuracies(run: Run, result: RunResult, data: Table) -> list[float]:
 
 
 def epochs_to_goal(results: Sequence[RunResult]) -> list[float]:
-    """Return the first epoch whose training loss is below the goal, for the runs that get there."""
+    """Return the first epoch of each run whose training loss is below the goal; infinite where none is."""
     reached = [np.flatnonzero(np.array(result.curves.train_loss) < GOAL) for result in results]
-    return [float(epochs[0] + 1) for epochs in reached if len(epochs)]
+    return [float(epochs[0] + 1) if len(epochs) else math.inf for epochs in reached]
+
+
+def censored_median(epochs: Sequence[float]) -> float | None:
+    """Return the median of epochs, some of them infinite: later than were trained. None where the median is too.
+
+    Example:
+        >>> censored_median([3.0, 5.0, math.inf]), censored_median([3.0, 5.0, math.inf, math.inf])
+        (5.0, None)
+    """
+    median = float(np.median(epochs))
+    return median if math.isfinite(median) else None
 
 
 def rate_rows(trained: Trained) -> list[Row]:
@@ -97,25 +110,41 @@ def rate_rows(trained: Trained) -> list[Row]:
         for name, values in zip(names, accuracies, strict=True):
             told = f"{name}, p = {rate:g}"
             rows.append(Row.over(values.tolist(), part="C.4", variant="corrected", quantity=told, unit="%"))
-        epochs = epochs_to_goal(trained.results[rate])
-        told = f"epochs to a training loss of {GOAL:g} nats, eval mode, p = {rate:g}"
-        if epochs:
-            rows.append(Row.over(epochs, part="C.4", variant="corrected", quantity=told, unit=""))
+        results = trained.results[rate]
+        epochs = epochs_to_goal(results)
+        goal = f"a training loss of {GOAL:g} nats, eval mode, p = {rate:g}"
+        told = f"networks, of {len(results)}, that reach {goal}, in {results[0].epochs_run} epochs"
+        rows.append(_row(told, float(np.isfinite(epochs).sum()), len(results)))
+        median = censored_median(epochs)
+        if median is not None:
+            rows.append(_row(f"median of the epochs to {goal}", median, len(results)))
     return rows
+
+
+def _row(quantity: str, measured: float, n: int) -> Row:
+    return Row(part="C.4", variant="corrected", quantity=quantity, unit="", posted=None, measured=measured, n=n)
+
+
+def goal_text(results: Sequence[RunResult]) -> str:
+    """Return how many networks reach the goal, and after how many epochs half of them have."""
+    epochs = epochs_to_goal(results)
+    median = censored_median(epochs)
+    half = f"the median takes {median:g} epochs" if median is not None else "too few for a median"
+    return f"{int(np.isfinite(epochs).sum())} of {len(epochs)} networks reach it ({half})"
 
 
 def rate_remarks(trained: Trained) -> tuple[str, ...]:
     """Return what dropout costs in training accuracy and epochs, as measured."""
     least, most = min(trained.accuracy), max(trained.accuracy)
     low, high = trained.accuracy[least].mean(axis=1), trained.accuracy[most].mean(axis=1)
-    early, late = epochs_to_goal(trained.results[least]), epochs_to_goal(trained.results[most])
-    arrived = f"{np.mean(late):.0f}" if late else "more than were trained"
-    best = max(trained.accuracy, key=lambda rate: float(trained.accuracy[rate][2].mean()))
+    splits = len(trained.runs[least])
+    best = highest_text({f"p = {p:g}": found[2] for p, found in trained.accuracy.items()}, "points", over="splits")
     return (
         f"From p = {least:g} to {most:g} the accuracy on the training rows goes from {low[0]:.1f} to {high[0]:.1f} % "
-        f"with dropout on and from {low[1]:.1f} to {high[1]:.1f} % with dropout off; a training loss of {GOAL:g} nats "
-        f"takes {np.mean(early):.0f} epochs at p = {least:g} and {arrived} at p = {most:g}. The test accuracy is "
-        f"highest at p = {best:g}.",
+        f"with dropout on and from {low[1]:.1f} to {high[1]:.1f} % with dropout off, means of {splits} splits.",
+        f"A training loss of {GOAL:g} nats within {trained.results[least][0].epochs_run} epochs: at p = {least:g} "
+        f"{goal_text(trained.results[least])}, at p = {most:g} {goal_text(trained.results[most])}.",
+        f"The mean test accuracy is {best}.",
     )
 
 
@@ -134,7 +163,10 @@ def rate_picture(trained: Trained) -> Picture:
         for axes, title in ((left, "training rows"), (middle, "test rows")):
             axes.set_yscale("log")
             pictures.label(axes, x="epoch", y="cross-entropy, eval mode (nats)", title=title)
-        pictures.legend(middle, title="p", ncols=2, loc="lower right", handlelength=1.2, columnspacing=1)
+        handles, labels = middle.get_legend_handles_labels()
+        figure.legend(
+            handles, labels, title="p", loc="outside lower left", ncols=len(labels), handlelength=1.2, columnspacing=1
+        )
         rates = list(trained.accuracy)
         values = np.stack(list(trained.accuracy.values()))
         for place, (name, color, training) in enumerate(
@@ -150,7 +182,7 @@ def rate_picture(trained: Trained) -> Picture:
     return Picture(
         name="rates",
         caption=f"Digits, 64-100-100-100-100-10, dropout p after every ReLU, mean of {splits} splits (right: band of "
-        "one standard deviation). The higher the rate, the slower the training loss falls, and the lower the accuracy "
-        "on the training rows, most of all in train mode.",
+        "one standard deviation). Left and middle: one line for each p. Right: accuracies after the last epoch, of the "
+        "training rows in train mode and in eval mode, and of the test rows.",
         figure=figure,
     )

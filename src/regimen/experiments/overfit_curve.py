@@ -1,10 +1,11 @@
-"""Part F, as posted: a line that is learned, noise that is learned too, and dropout that stops it."""
+"""Part F, as posted: a line that is learned, noise that is learned too, and what dropout changes."""
 
 import numpy as np
 import torch
 
 from regimen.engine import one_thread
 from regimen.experiments.context import Context, Outcome
+from regimen.experiments.findings import change_text
 from regimen.experiments.overfit_fits import (
     LINE_SEED,
     NETWORK_SEED,
@@ -99,19 +100,23 @@ def _rows_of(whole: Fit, tail: tuple[Fit, Fit], drawn: list[tuple[Fit, Fit]]) ->
 def _remarks(line: Line, tail: tuple[Fit, Fit], drawn: list[tuple[Fit, Fit]], sweeps: Sweeps) -> tuple[str, ...]:
     x, y = line.x[:, 0].double().numpy(), line.y[:, 0].double().numpy()
     slope, offset = np.polyfit(x, y, 1)
+    y_mean = tail[0].y.double().square().mean()
     plain, dropped = (np.array([pair[index].error(pair[index].test) for pair in drawn]) for index in (0, 1))
     worst = tail[0].error(tail[0].test) / tail[1].error(tail[1].test)
-    narrow, wide = sweeps.widths[min(sweeps.widths)], sweeps.widths[max(sweeps.widths)]
+    training, test = (
+        change_text(100 * found, "points", over="splits")
+        for found in sweeps.widths[max(sweeps.widths)] - sweeps.widths[min(sweeps.widths)]
+    )
+    changed = change_text(100 * (plain - dropped) / float(y_mean), "points", over="splits")
     return (
         f"F.1 follows from PyTorch's own generator at seed {LINE_SEED} and is met to four digits. Least squares gives "
         f"{slope:.4f} and {offset:.4f}: the unit has converged, and what parts it from 4 and 2.5 is the noise.",
         f"F.3 and F.4 on the tail split: without dropout the test error is {worst:.0f} times that with dropout, "
-        "because the test points lie outside the training range, where the network without dropout runs away.",
-        f"On random splits (n = {len(drawn)}) that factor is {plain.mean() / dropped.mean():.2f}: dropout is better in "
-        f"{int((dropped < plain).sum())} of {len(drawn)}. What the post shows is dropout against extrapolation, far "
-        "more than against overfitting.",
-        f"F.6: from {min(sweeps.widths)} to {max(sweeps.widths)} units the training error falls by "
-        f"{100 * (1 - wide[0].mean() / narrow[0].mean()):.0f} %, while the test error rises by "
-        f"{100 * (wide[1].mean() / narrow[1].mean() - 1):.0f} %. Cybenko's theorem promises that a wide network can "
-        "follow any function; here the function is noise.",
+        "one split (n = 1), whose test points lie outside the training range.",
+        f"On random splits, test points inside it, that factor is {plain.mean() / dropped.mean():.2f} (means of "
+        f"{len(drawn)}), and dropout is better in {int((dropped < plain).sum())} of {len(drawn)}. The test error "
+        f"without dropout minus that with it, in percent of the mean y² of the points: {changed}.",
+        f"F.6, errors in percent of that of predicting 0, from {min(sweeps.widths)} to {max(sweeps.widths)} units: the "
+        f"training error changes by {training}, the test error by {test}. Cybenko's theorem promises that a wide "
+        "network can follow any function; here the function is noise.",
     )

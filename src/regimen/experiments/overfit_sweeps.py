@@ -127,9 +127,8 @@ def width_picture(sweeps: Sweeps) -> Picture:
     splits = len(next(iter(sweeps.widths.values()))[0])
     return Picture(
         name="widths",
-        caption=f"A wider network can follow any function, so the training error falls with the width; the test error "
-        f"does not follow. Pure noise, so predicting 0 everywhere (the line at 1) is best; mean over {splits} random "
-        "splits, band of one standard deviation, no dropout, eval mode.",
+        caption=f"Training and test error over the width. Pure noise, so predicting 0 everywhere (the line at 1) is "
+        f"best; mean over {splits} random splits, band of one standard deviation, no dropout, eval mode.",
         figure=figure,
     )
 
@@ -151,9 +150,9 @@ def rate_picture(sweeps: Sweeps) -> Picture:
     splits = len(next(iter(sweeps.rates.values()))[0])
     return Picture(
         name="rates",
-        caption="The same curve for all dropout rates at once: the higher the rate, the flatter the fit to pure noise, "
-        "and the closer training (filled points) and test error (open points) come to that of predicting 0, which is "
-        f"1. All in eval mode; right: mean and one standard deviation over {splits} random splits.",
+        caption="The same curve for all dropout rates at once, on one split, fitted to pure noise (filled points: "
+        "trained on, open points: held out). All in eval mode; right: mean and one standard deviation of the errors "
+        f"over {splits} random splits; predicting 0 everywhere gives 1.",
         figure=figure,
     )
 

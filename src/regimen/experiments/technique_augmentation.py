@@ -15,7 +15,7 @@ from regimen.experiments.context import Context, Listing, Outcome, Picture
 from regimen.experiments.kept import kept
 from regimen.experiments.known_pictures import DRAW_SEED, images_of, pixels_of
 from regimen.experiments.records import Row
-from regimen.experiments.technique_lab import Lab, Results, mean_accuracy
+from regimen.experiments.technique_lab import Lab, Results, accuracy_text, gain_text
 from regimen.techniques import (
     Affine,
     Augmentation,
@@ -205,13 +205,13 @@ def _as_toml() -> str:
 
 
 def _remarks(results: Results) -> tuple[str, ...]:
-    plain = mean_accuracy(results[NONE])
-    changes = [f"{name} {mean_accuracy(of_keys) - plain:+.1f}" for name, of_keys in results.items() if name != NONE]
+    plain = results[NONE]
+    changes = [f"{name} {gain_text(of_keys, plain)}" for name, of_keys in results.items() if name != NONE]
     return (
-        f"Change of the test accuracy in points, from {plain:.1f} % without augmentation: {'; '.join(changes)}. A "
-        f"mirrored or half-turned digit is another shape, and sometimes another digit (6 and 9, 2 and 5), which the "
-        f"test images never show: the post's choice suits photographs, not digits. Small turns and shifts keep the "
-        f"digit.",
+        f"Change of the test accuracy from {accuracy_text(plain)} without augmentation: {'; '.join(changes)}. "
+        f"Explanation: a mirrored or half-turned digit is another shape, and sometimes another digit (6 and 9, "
+        "2 and 5), which the test images never show: the post's choice suits photographs, not digits. Small turns and "
+        "shifts keep the digit.",
         "Test images stay untransformed: the resize to 34 and the crop to 28 are used in training only, so the "
         "network is trained on digits a fifth larger than those it is tested on.",
         "Images from class folders are augmented in the same way: `regimen study FOLDER` with a recipe's "

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from regimen.data import Images, Split, hold_out
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Outcome, Picture
+from regimen.experiments.findings import mean_text
 from regimen.experiments.kept import kept
 from regimen.experiments.known_pictures import part_of
 from regimen.experiments.records import Row
@@ -138,10 +139,15 @@ def _rows(arm: str, rate: float, values: Floats, plain: Floats, note: str) -> li
         low, high = t_interval(difference)
         found += [
             _row(difference, f"difference to {PLAIN}: {where}", "points"),
-            _row([low], f"lower end of its 95 % interval: {where}", "points"),
-            _row([high], f"upper end of its 95 % interval: {where}", "points"),
+            _end(low, f"lower end of its 95 % interval: {where}", n=len(values)),
+            _end(high, f"upper end of its 95 % interval: {where}", n=len(values)),
         ]
     return found
+
+
+def _end(value: float, quantity: str, *, n: int) -> Row:
+    """Return the row of one end of an interval over `n` keys."""
+    return Row(part="E", variant="corrected", quantity=quantity, unit="points", posted=None, measured=value, n=n)
 
 
 def _row(values: Sequence[float] | Floats, quantity: str, unit: str) -> Row:
@@ -169,7 +175,7 @@ def _picture(accuracies: Mapping[str, Floats], chosen: Mapping[str, float], desi
         name="fair",
         caption=f"Every technique at the learning rate that suits it, {design.rows:,} images, {design.passes}, "
         f"{tested:,} test images in eval mode: mean difference to {PLAIN} over {design.keys} keys (large dot), each "
-        "key (small dots) and the 95 % interval over keys, not adjusted for the number of techniques.",
+        "key (small dots) and the 95 % interval over these keys, not adjusted for the number of techniques.",
         figure=figure,
     )
 
@@ -189,14 +195,13 @@ def _remarks(
         (above if low > 0 else below if high < 0 else undecided).append(words)
     at_edge = [arm for arm in design.arms if chosen[arm] in (max(design.recipes(arm)), min(design.recipes(arm)))]
     return (
-        f"{PLAIN} reaches {plain.mean():.2f} %. Points of test accuracy above it: {_listed(above)}. Below: "
-        f"{_listed(below)}. Not told apart: {_listed(undecided)}. Intervals are over keys, the same test images for "
-        f"all, and not adjusted for {len(accuracies) - 1} comparisons.",
+        f"{PLAIN} reaches {mean_text(plain, '%', over='keys', decimals=2)}. Points of test accuracy above "
+        f"it: {_listed(above)}. Below: {_listed(below)}. Not told apart: {_listed(undecided)}. 95 % intervals over "
+        f"{len(plain)} keys, the same test images for all, and not adjusted for {len(accuracies) - 1} comparisons.",
         f"Each rate was chosen on {design.rows - trained:,} images that were not trained on, with a key of its own; "
         f"the {tested:,} test images chose nothing. At the edge of its {design.rates} rates: {_listed(at_edge)}.",
-        "This is the comparison that the posts' figures are not: there every technique ran at one rate, far too small "
-        "for all but batch normalization. `regimen study mnist` goes further: more settings, more pairs, adjusted "
-        "p-values.",
+        "This is the comparison that the posts' figures are not: there every technique ran at one rate. "
+        "`regimen study mnist` goes further: more settings, more pairs, adjusted p-values.",
     )
 
 

@@ -16,7 +16,7 @@ from regimen.experiments.kept import kept
 from regimen.experiments.known_pictures import watched
 from regimen.experiments.posted_network import PostedRun, posted
 from regimen.experiments.records import Row
-from regimen.experiments.technique_lab import Lab, Results, mean_accuracy
+from regimen.experiments.technique_lab import Lab, Results, accuracy_text
 from regimen.models import ConvNet
 from regimen.records import RunResult
 from regimen.run import Recipe, Run
@@ -132,8 +132,7 @@ def _remarks(
         ""
         if context.size == "quick"
         else f"Measured {100 * as_posted.curves.metric[0]:.1f} % after one epoch and {100 * as_posted.metric:.2f} % "
-        f"after ten; the posted {POSTED:.2f} % after ten is not explained: it is what a network gives that was not "
-        f"trained. "
+        f"after ten (one key, n = 1); the posted {POSTED:.2f} % after ten is not explained: guessing gives about 10 %. "
     )
     return (
         measured
@@ -142,6 +141,6 @@ def _remarks(
         f"With it what enters the last ReLU has a standard deviation of {deviations[DOUBLED]:.2g} instead of "
         f"{deviations['He normal']:.2g}: a factor of sqrt(2) for each layer.",
         "Xavier normal draws with std = gain · sqrt(2 / (fan_in + fan_out)). Test accuracies: "
-        + ", ".join(f"{name} {mean_accuracy(of_keys):.1f} %" for name, of_keys in results.items())
+        + ", ".join(f"{name} {accuracy_text(of_keys)}" for name, of_keys in results.items())
         + ".",
     )

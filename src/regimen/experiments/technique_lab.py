@@ -8,6 +8,7 @@ from regimen.data import Images
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Picture, Size
 from regimen.experiments.curve_pictures import NAMES, Curve, draw_curves, over_keys
+from regimen.experiments.findings import change_text, mean_text
 from regimen.experiments.kept import Kept
 from regimen.experiments.known_pictures import part_of, watched
 from regimen.experiments.records import Row
@@ -115,6 +116,12 @@ class Lab:
         return Picture(name=name, caption=f"{caption} {setting}", figure=figure)
 
 
-def mean_accuracy(results: Sequence[RunResult]) -> float:
-    """Return the mean test accuracy in per cent."""
-    return 100 * sum(r.metric for r in results) / len(results)
+def accuracy_text(results: Sequence[RunResult]) -> str:
+    """Return the test accuracy in words, with its spread over keys and their number."""
+    return mean_text([100 * r.metric for r in results], "%", over="keys")
+
+
+def gain_text(results: Sequence[RunResult], plain: Sequence[RunResult]) -> str:
+    """Return the change of the test accuracy from `plain`, key by key, with its interval, in words."""
+    gains = [100 * (r.metric - before.metric) for r, before in zip(results, plain, strict=True)]
+    return change_text(gains, "points", over="keys")

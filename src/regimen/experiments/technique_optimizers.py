@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from regimen.experiments import pictures
 from regimen.experiments.context import Context, Outcome, Picture
 from regimen.experiments.curve_pictures import NAMES, draw_curves, over_keys
+from regimen.experiments.findings import highest_text
 from regimen.experiments.kept import kept
-from regimen.experiments.technique_lab import Lab, Results, mean_accuracy
+from regimen.experiments.technique_lab import Lab, Results, accuracy_text
 from regimen.run import Recipe
 from regimen.techniques import SGD, Adagrad, Adam, RMSprop
 
@@ -98,11 +99,12 @@ def _side_by_side(results: Results, lab: Lab) -> Picture:
 
 
 def _remarks(results: Results, context: Context) -> tuple[str, ...]:
-    ranked = sorted(results, key=lambda arm: -mean_accuracy(results[arm]))
+    accuracies = {arm: [100 * r.metric for r in of_keys] for arm, of_keys in results.items()}
+    ranked = sorted(results, key=lambda arm: -sum(accuracies[arm]))
     words = (
-        f"From {mean_accuracy(results[ranked[0]]):.1f} % ({ranked[0]}) to {mean_accuracy(results[ranked[-1]]):.1f} % "
+        f"From {accuracy_text(results[ranked[0]])} with {ranked[0]} to {accuracy_text(results[ranked[-1]])} with "
+        f"{ranked[-1]}. The mean test accuracy is {highest_text(accuracies, 'points', over='keys')}."
     )
-    words += f"({ranked[-1]})."
     few = " Quick: so few steps say little about any of them." if context.size == "quick" else ""
     return (
         "Adagrad, RMSprop and Adam divide each weight's gradient by its own size so far, so their rates mean something "

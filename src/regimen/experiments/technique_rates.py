@@ -14,7 +14,7 @@ from regimen.experiments.curve_pictures import whole_epochs
 from regimen.experiments.kept import kept
 from regimen.experiments.posted_network import PostedRun, posted
 from regimen.experiments.records import Row, Variant
-from regimen.experiments.technique_lab import Lab, Results, mean_accuracy
+from regimen.experiments.technique_lab import Lab, Results, accuracy_text
 from regimen.records import RunResult
 from regimen.techniques import ExponentialLR, MultiStepLR, Schedule, StepLR, learning_rates
 
@@ -161,7 +161,7 @@ def _remarks(without: RunResult, results: Results, warned: str) -> tuple[str, ..
     losses = without.curves.train_loss
     diverged = {name: sum(r.status == "diverged" for r in of_keys) for name, of_keys in results.items()}
     words = [
-        f"{name}: {mean_accuracy(of_keys):.1f} %"
+        f"{name}: {accuracy_text(of_keys)}"
         + (f" ({diverged[name]} of {len(of_keys)} diverged)" if diverged[name] else "")
         for name, of_keys in results.items()
     ]
@@ -172,6 +172,6 @@ def _remarks(without: RunResult, results: Results, warned: str) -> tuple[str, ..
         "explained.",
         "The scheduler is stepped at the start of the epoch. Then every drop comes one epoch early; PyTorch warns"
         + (f': "{warned}".' if warned else "."),
-        f"Test accuracy of the three rates: {'; '.join(words)}. Too small a rate does the same as the right one, "
-        f"later; too large a rate jumps over the minimum, and the loss grows or stays that of guessing.",
+        f"Test accuracy of the three rates: {'; '.join(words)}. Explanation: a rate that is too small takes the same "
+        f"way in shorter steps; one that is too large jumps over the minimum.",
     )

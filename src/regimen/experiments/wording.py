@@ -8,6 +8,8 @@ MISSING = "–"
 VARIANTS = {"as_posted": "as posted", "corrected": "corrected"}
 # Significant digits of what no post gives a precision for: of a single figure, of a spread.
 DIGITS, SPREAD_DIGITS = 5, 2
+# Below, whole numbers are counts, as of parameters, and printed whole.
+_WHOLE = 1e9
 
 
 def posted_text(row: Row) -> str:
@@ -24,7 +26,8 @@ def measured_text(row: Row) -> str:
     """
     if row.measured is None:
         return "not finite"
-    if row.measured != 0 and not 1e-3 <= abs(row.measured) < 1e6:
+    largest = _WHOLE if row.measured == int(row.measured) else 1e6
+    if row.measured != 0 and not 1e-3 <= abs(row.measured) < largest:
         text = f"{row.measured:.2e}" + ("" if row.sd is None else f" ± {row.sd:.1e}")
     else:
         enough = _enough(row.sd, SPREAD_DIGITS) if row.sd else _enough(row.measured, DIGITS)
