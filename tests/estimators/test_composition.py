@@ -70,6 +70,17 @@ def test_a_clone_has_the_arguments_and_nothing_fitted(flowers: Any) -> None:
         copy.predict(flowers[0])
 
 
+@pytest.mark.parametrize("source", [np.random.default_rng, np.random.RandomState])
+def test_generators_of_numpy_are_sources_of_seeds(flowers: Any, source: Any, tmp_path: Path) -> None:
+    first, second = (RegimenClassifier(**QUICK | {"random_state": source(5)}) for _ in range(2))
+    shares = first.fit(*flowers).predict_proba(flowers[0])
+    np.testing.assert_array_equal(clone(second).fit(*flowers).predict_proba(flowers[0]), shares)
+    first.save(tmp_path)
+    assert RegimenClassifier.load(tmp_path).random_state is None
+    # It goes on: the next networks are others.
+    assert np.abs(first.fit(*flowers).predict_proba(flowers[0]) - shares).max() > 1e-3
+
+
 def test_a_pickle_predicts_the_same(yields: Any) -> None:
     model = RegimenRegressor(networks=2, **QUICK).fit(*yields)
     copy = pickle.loads(pickle.dumps(model))

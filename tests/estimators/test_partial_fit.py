@@ -109,6 +109,12 @@ def test_after_fit_it_goes_on_from_there(flowers: Any) -> None:
     assert len(model.loss_curve_) == 31
 
 
+def test_networks_that_train_on_lose_the_temperature_of_those_before(flowers: Any) -> None:
+    model = made(RegimenClassifier, epochs=3, calibration="temperature").fit(*flowers)
+    model.set_params(calibration="none").partial_fit(*flowers)
+    assert not hasattr(model, "temperature_")
+
+
 def test_a_class_may_come_later_but_must_be_announced(flowers: Any) -> None:
     x, y = flowers
     roses = y == "rose"

@@ -74,7 +74,8 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
         budget: Limit on that study, such as 60s or 300runs; None for its usual extent.
         engine: auto, native or reference.
         n_jobs: Networks trained at a time; None or -1 for one on each processor core.
-        random_state: A seed from 0 to 2^64 - 1, a NumPy generator, or None for another result each time.
+        random_state: A seed from 0 to 2^64 - 1, a `RandomState` or `Generator` of NumPy that seeds are drawn from, or
+            None for another result each time.
         verbose: Whether `fit` prints a line.
 
     Attributes:
@@ -207,7 +208,10 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
             self.classes_ = np.unique(classes)
         elif classes is not None and not np.array_equal(self.classes_, np.unique(classes)):
             raise ValueError(f"expected the classes of the first call, {self.classes_}, got {np.unique(classes)}")
-        return self._continue(X, y, sample_weight, first=first)
+        self._continue(X, y, sample_weight, first=first)
+        # It was fitted for the networks before this epoch.
+        self.__dict__.pop("temperature_", None)
+        return self
 
     def predict(self, X: Any) -> npt.NDArray[Any]:
         """Return the most likely label of each row, `[rows]`.

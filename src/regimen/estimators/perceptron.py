@@ -330,4 +330,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _seed(self) -> int:
         if isinstance(self.random_state, numbers.Integral):
             return check_key(int(self.random_state), "random_state")
-        return int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        largest = np.iinfo(np.int32).max
+        if isinstance(self.random_state, np.random.Generator):
+            return int(self.random_state.integers(largest))
+        return int(check_random_state(self.random_state).randint(largest))

@@ -98,7 +98,7 @@ def _written(value: Any) -> Any:
         return str(value)
     if isinstance(value, tuple):
         return [_written(part) for part in value]
-    return None if isinstance(value, np.random.RandomState) else value
+    return None if isinstance(value, np.random.RandomState | np.random.Generator) else value
 
 
 def _read(value: Any) -> Any:
