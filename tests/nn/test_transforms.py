@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+import torch.fx
 from torch import Tensor, nn
 from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -13,7 +14,19 @@ from torch.utils.checkpoint import checkpoint
 
 from regimen.errors import OptionError
 from regimen.kernels import Form, dropout_mask, keep_scale, keep_threshold
-from regimen.nn import AlphaDropout, DropConnectLinear, Dropout, Dropout1d, DropPath, GaussianDropout, step
+from regimen.nn import (
+    AlphaDropout,
+    DropConnectLinear,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    Dropout3d,
+    DropPath,
+    FeatureAlphaDropout,
+    GaussianDropout,
+    ReLUDropout,
+    step,
+)
 
 KEY = 7
 LAYERS = [Dropout, Dropout1d, AlphaDropout, GaussianDropout, DropPath]
@@ -247,3 +260,26 @@ def test_a_compiled_seeded_layer_takes_every_step_without_compiling_again() -> N
         with step(model, n):
             assert torch.equal(found, model(x))
     assert counter.frame_count == 1
+
+
+@pytest.mark.parametrize("layer", [*LAYERS, FeatureAlphaDropout, ReLUDropout, Dropout2d, Dropout3d])
+@pytest.mark.parametrize("training", [False, True])
+def test_symbolic_tracing_takes_a_layer_as_a_leaf(layer: type[nn.Module], training: bool) -> None:
+    """As it takes torch.nn's: in both modes, so that a graph traced in eval mode still drops in train mode."""
+    model = nn.Sequential(nn.Tanh(), layer(0.5, seed=KEY, site=1)).train(training)
+    graph = torch.fx.symbolic_trace(model)
+    assert [str(node.target) for node in graph.graph.nodes if node.op == "call_module"] == ["0", "1"]
+    x = torch.randn(2, 4, *(3,) * {Dropout1d: 1, Dropout3d: 3}.get(layer, 2))
+    with step(model.train(), 2):
+        expected = model(x)
+    with step(graph.train(), 2):
+        assert torch.equal(graph(x), expected)
+
+
+def test_symbolic_tracing_takes_a_drop_connect_layer_as_a_leaf() -> None:
+    model = nn.Sequential(nn.Tanh(), DropConnectLinear(3, 4, p=0.5, seed=KEY, site=1))
+    graph, x = torch.fx.symbolic_trace(model), torch.randn(2, 3)
+    with step(model, 2):
+        expected = model(x)
+    with step(graph, 2):
+        assert torch.equal(graph(x), expected)

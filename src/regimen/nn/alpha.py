@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from regimen.errors import OptionError
 from regimen.kernels import Form, Noise, effective_p, keep_threshold
 from regimen.nn.stream_layer import StreamLayer
+from regimen.nn.symbolic import traced_as_leaf
 from regimen.streams import Purpose
 
 # λ · α of SELU: what it tends to for inputs far below zero is the negative of this.
@@ -66,6 +67,7 @@ class AlphaDropout(_Alpha, nn.AlphaDropout):
         Technique", arXiv:1706.02515.
     """
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with alpha dropout in train mode, unchanged in eval mode."""
         return self._perturb(input)
@@ -101,6 +103,7 @@ class FeatureAlphaDropout(_Alpha, nn.FeatureAlphaDropout):
 
     form = Form.CHANNELS
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with alpha dropout of channels in train mode, unchanged in eval mode."""
         if input.dim() < 2:

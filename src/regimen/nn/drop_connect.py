@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 from regimen.kernels import Form, Noise, keep_scale, keep_threshold
 from regimen.nn.stream_layer import StreamLayer
+from regimen.nn.symbolic import traced_as_leaf
 from regimen.streams import Purpose
 
 
@@ -73,6 +74,7 @@ class DropConnectLinear(StreamLayer, nn.Linear):
         # The weights belong to the step, not to a row: micro-batches share the mask.
         return Noise(Form.ELEMENTS, keep_threshold(self.p), keep_scale(self.p), 0.0, 0.0, third, 0, ahead)
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return the linear map of `input`, with weights dropped in train mode."""
         # One dimension: element out · in_features + in is numbered as such, all in row 0.

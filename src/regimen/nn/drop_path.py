@@ -5,6 +5,7 @@ from torch import Tensor
 from regimen.errors import OptionError
 from regimen.kernels import Form, Noise, keep_scale, keep_threshold
 from regimen.nn.stream_layer import StreamLayer
+from regimen.nn.symbolic import traced_as_leaf
 from regimen.streams import Purpose
 
 
@@ -54,6 +55,7 @@ class DropPath(StreamLayer):
     def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
         return Noise(Form.ROWS, keep_threshold(self.p), keep_scale(self.p), 0.0, 0.0, third, first_row, ahead)
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with rows dropped in train mode, unchanged in eval mode."""
         if input.dim() == 0:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from regimen.errors import OptionError
 from regimen.kernels import Form, Noise, keep_scale, keep_threshold
 from regimen.nn.stream_layer import StreamLayer
+from regimen.nn.symbolic import traced_as_leaf
 
 
 class _Masking(StreamLayer):
@@ -65,6 +66,7 @@ class Dropout(_Masking, nn.Dropout):
         networks from overfitting", JMLR 15, section 4, with the scaling moved to training ("inverted dropout").
     """
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with dropout in train mode, unchanged in eval mode."""
         return self._perturb(input)
@@ -101,6 +103,7 @@ class Dropout1d(_Masking, nn.Dropout1d):
 
     form = Form.CHANNELS
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with channel dropout in train mode, unchanged in eval mode."""
         if input.dim() not in (2, 3):
@@ -142,6 +145,7 @@ class Dropout2d(_Masking, nn.Dropout2d):
 
     form = Form.CHANNELS
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with channel dropout in train mode, unchanged in eval mode."""
         _require_channels(self, input)
@@ -187,6 +191,7 @@ class Dropout3d(_Masking, nn.Dropout3d):
 
     form = Form.CHANNELS
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with channel dropout in train mode, unchanged in eval mode."""
         if input.dim() not in (4, 5):

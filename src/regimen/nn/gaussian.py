@@ -7,6 +7,7 @@ from torch import Tensor
 from regimen.errors import OptionError
 from regimen.kernels import Form, Noise
 from regimen.nn.stream_layer import StreamLayer
+from regimen.nn.symbolic import traced_as_leaf
 from regimen.streams import Purpose
 
 
@@ -59,6 +60,7 @@ class GaussianDropout(StreamLayer):
     def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
         return Noise(Form.GAUSSIAN, 0, math.sqrt(self.p / (1.0 - self.p)), 0.0, 0.0, third, first_row, ahead)
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return `input` with Gaussian noise in train mode, unchanged in eval mode."""
         return self._perturb(input)

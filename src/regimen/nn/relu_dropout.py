@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from regimen.kernels import relu_noisy
 from regimen.nn.dropout import _Masking
+from regimen.nn.symbolic import traced_as_leaf
 
 
 class ReLUDropout(_Masking):
@@ -44,6 +45,7 @@ class ReLUDropout(_Masking):
 
     _apply_noise = staticmethod(relu_noisy)
 
+    @traced_as_leaf
     def forward(self, input: Tensor) -> Tensor:
         """Return max(`input`, 0), with dropout in train mode."""
         if self.training and self.p > 0.0:

@@ -153,8 +153,8 @@ class StreamLayer(nn.Module):
         if (n, first_row) != (moment.step, moment.first_row):
             raise OptionError(
                 f"{type(self).__name__} with a seed: a forward of step {n}, first row {first_row}, is computed again "
-                f"by activation checkpointing in step {moment.step}, first row {moment.first_row}, whose mask is another; "
-                "put forward and backward into the same `with step(model, n):`"
+                f"by activation checkpointing in step {moment.step}, first row {moment.first_row}, which draws another "
+                "mask; put forward and backward into the same `with step(model, n):`"
             )
         return calls
 
