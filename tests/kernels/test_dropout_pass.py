@@ -10,6 +10,7 @@ from torch import Tensor
 
 from regimen.errors import OptionError
 from regimen.kernels import Form, Noise, add_noise, dropout_mask, dropout_native, keep_scale, keep_threshold
+from regimen.kernels.dropout_native import prepare_pass
 from regimen.kernels.dropout_operations import add_noise_by_operations
 from regimen.streams import Purpose, counter3, normal, philox
 
@@ -209,6 +210,15 @@ def test_what_does_not_fit_in_the_counter_is_refused(forced: str, monkeypatch: p
         add_noise(x, KEY, 0, masking(Form.ELEMENTS, first_row=(1 << 32) - 1))
     with pytest.raises(OptionError, match="random stream exhausted"):
         add_noise(x, KEY, 1 << 32, masking(Form.ELEMENTS))
+
+
+def test_features_are_refused_where_the_counter_of_their_form_is_full() -> None:
+    """A counter serves eight elements, but four normal numbers: theirs would come round at half as many features."""
+    for form, most in ((Form.ELEMENTS, (1 << 35) - 1), (Form.GAUSSIAN, (1 << 34) - 1)):
+        prepare_pass(torch.empty(1, most, device="meta"), KEY, 0, masking(form))
+        for draw in (prepare_pass, add_noise_by_operations):
+            with pytest.raises(OptionError, match="random stream exhausted"):
+                draw(torch.empty(1, most + 1, device="meta"), KEY, 0, masking(form))
 
 
 def test_tensors_without_numbers_keep_their_shape_and_device() -> None:

@@ -9,7 +9,25 @@ from regimen.errors import OptionError
 from regimen.streams import Purpose, counter3, philox
 
 LEVELS = 1 << 16
-MAX_FEATURES = 1 << 35
+
+
+def require_in_stream(features: int, last_row: int, last_step: int, per_counter: int = 8) -> None:
+    """Refuse what does not fit in the counter.
+
+    Args:
+        features: Numbers that a row needs.
+        last_row: Number of the last row within the optimizer step.
+        last_step: Last optimizer step.
+        per_counter: Features that one counter serves: eight 16-bit values, or four normal numbers.
+
+    Raises:
+        OptionError: An index does not fit.
+    """
+    if features >= per_counter << 32 or last_row >> 32 > 0 or last_step >> 32 > 0:
+        raise OptionError(
+            f"random stream exhausted: expected features < 2^{31 + per_counter.bit_length()}, rows and steps up to "
+            f"2^32, got features={features}, rows={last_row + 1}, last step={last_step}"
+        )
 
 
 def keep_threshold(p: float) -> int:
@@ -67,11 +85,7 @@ def kept_elements(
     Raises:
         OptionError: An index does not fit in the counter.
     """
-    if features >= MAX_FEATURES or first_row + rows > 1 << 32 or step + steps > 1 << 32:
-        raise OptionError(
-            "random stream exhausted: expected features < 2^35, rows and steps up to 2^32, "
-            f"got features={features}, rows={first_row + rows}, last step={step + steps - 1}"
-        )
+    require_in_stream(features, first_row + rows - 1, step + steps - 1)
     # Every tensor names its device: `torch.set_default_device` may say another one.
     device = torch.device("cpu") if device is None else device
     c0 = torch.arange(-(-features // 8), dtype=torch.int64, device=device)

@@ -8,14 +8,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from regimen.errors import OptionError
-from regimen.kernels.dropout import MAX_FEATURES
+from regimen.kernels.dropout import require_in_stream
 from regimen.kernels.dropout_noise import Form, Noise
 from regimen.kernels.native import VARIABLE, find_kernels
 
 # Below this many elements the start of a thread (about 20 µs) costs more than it saves.
 THREADED_ELEMENTS = 1 << 18
-MAX_ROWS = MAX_STEPS = 1 << 32
 
 Function = Callable[[bytes], None]
 Layout = tuple[int, int, int, int]  # form, rows, features, positions; a plain tuple saves a microsecond of ten
@@ -51,11 +49,7 @@ def prepare_pass(x: Tensor, key: int, step: int, noise: Noise) -> bytes | None:
         return None
     form, rows, features, positions = layout
     width = features * positions
-    if width >= MAX_FEATURES or noise.first_row + rows > MAX_ROWS or step >= MAX_STEPS:
-        raise OptionError(
-            "random stream exhausted: expected features < 2^35, rows and steps up to 2^32, "
-            f"got features={width}, rows={noise.first_row + rows}, step={step}"
-        )
+    require_in_stream(width, noise.first_row + rows - 1, step, 4 if form is _GAUSSIAN else 8)
     threads = torch.get_num_threads() if rows * width >= THREADED_ELEMENTS else 1
     return _pack_pass(
         key, step, noise.third, noise.threshold, noise.scale, noise.kept_shift, noise.dropped_shift,

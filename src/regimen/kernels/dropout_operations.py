@@ -6,7 +6,7 @@ import math
 import torch
 from torch import Tensor
 
-from regimen.kernels.dropout import kept_elements
+from regimen.kernels.dropout import kept_elements, require_in_stream
 from regimen.kernels.dropout_noise import Form, Noise
 from regimen.streams import normal, philox
 
@@ -74,6 +74,7 @@ def _ahead(key: int, threshold: int, rows: int, features: int, step: int, third:
 
 def _factors(x: Tensor, key: int, step: int, noise: Noise, rows: int, features: int) -> Tensor:
     """Return 1 + scale · normal, `[rows, features]`, rounded to float32; c0 = feature // 4."""
+    require_in_stream(features, noise.first_row + rows - 1, step, per_counter=4)
     c0 = torch.arange(-(-features // 4), dtype=torch.int64, device=x.device)
     c1 = torch.arange(noise.first_row, noise.first_row + rows, dtype=torch.int64, device=x.device)[:, None]
     c2, c3 = torch.tensor([step, noise.third], device=x.device)
