@@ -82,6 +82,26 @@ def test_a_run_s_cost_is_that_of_all_its_epochs_and_start_up_is_not_in_it(iris: 
     )
 
 
+@pytest.mark.parametrize("allowance", [0.0, 1.0, 4.0, 20.0, 60.0, 1000.0])
+def test_calibration_spends_no_more_than_its_allowance_after_the_first_epoch(
+    iris: Table, clock: Wound, allowance: float
+) -> None:
+    layout = Layout.of(iris)
+    split = layout.search_split(search_key(0, 0))
+    probe = Run(
+        recipe=OPTIONS.recipe(90), model=OPTIONS.network(iris), data=iris, split=split, key=0, metric="accuracy"
+    )
+    arms, _ = candidate_arms("all", task="classification", baseline=probe.recipe, model=probe.model, breadth="all")
+    costs = calibrate(probe, arms, clock, allowance=allowance)
+    first = START + SETUP + EPOCH
+    assert first <= clock.now <= first + allowance
+    assert set(costs) == {BASELINE} | {arm.name for arm in arms}
+    # Those not reached are not taken for cheaper than the baseline; with time enough all are reached.
+    dear = [arm.name for arm in arms if costs[arm.name] == pytest.approx(3 * costs[BASELINE])]
+    assert len(dear) == (0 if allowance == 1000 else len(arms) if allowance < 10 else len(dear))
+    assert min(costs.values()) == pytest.approx(costs[BASELINE])
+
+
 @pytest.mark.parametrize("budget", [3000, 6000, 12_000])
 def test_a_plan_for_a_time_takes_no_longer_and_uses_most_of_it(iris: Table, clock: Wound, budget: int) -> None:
     plan = planned(iris, clock, f"{budget}s")

@@ -1,5 +1,6 @@
 """Which arms a study tries, how many pairs each gets, and what fits into a budget."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -135,7 +136,8 @@ def fit(
             return shape
     least = min(map(cost, shapes))
     raise OptionError(
-        f"--budget: one technique alone takes {least:.3g} {unit}, and there is room for {limit:.3g}; raise it"
+        f"--budget: one technique alone takes {math.ceil(least)} {unit}, and there is room for {math.floor(limit)}; "
+        "raise it"
     )
 
 

@@ -1,8 +1,9 @@
 """From options and a table to the plan: the family, the pairs, and what a budget of runs or seconds leaves of them."""
 
+import math
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from regimen import streams
@@ -19,6 +20,10 @@ from regimen.study.scored import check_scored_parts
 # A plan for a budget in seconds leaves this share for what calibration can not see: reading, statistics, the report.
 RESERVE_SHARE, RESERVE_SECONDS = 0.03, 1.5
 SHORT_EPOCHS, LONG_EPOCHS = 1, 5
+# Calibration takes at most this share of the budget, after the first epoch of the baseline.
+CALIBRATION_SHARE = 0.2
+# A technique is priced at no more than this many usual runs, and at that if calibration did not reach it.
+UNREACHED = 3.0
 
 
 def make_plan(
@@ -61,7 +66,7 @@ def make_plan(
     elif limit.unit == "runs":
         shape = fit(arms, options.pairs, lambda shape: shape.runs, limit.amount)
     else:
-        costs = calibrate(probe, arms, trainer)
+        costs = calibrate(probe, arms, trainer, allowance=CALIBRATION_SHARE * limit.amount)
         left = limit.amount * (1 - RESERVE_SHARE) - RESERVE_SECONDS - (time.perf_counter() - started)
         shape = fit(
             arms, options.pairs, lambda shape: seconds_of(shape, costs, processes), max(left, 0.0), unit="seconds"
@@ -91,36 +96,71 @@ def make_plan(
     )
 
 
-def calibrate(probe: Run, arms: Sequence[Arm], trainer: Trains) -> dict[str, float]:
+def calibrate(probe: Run, arms: Sequence[Arm], trainer: Trains, *, allowance: float = math.inf) -> dict[str, float]:
     """Return what one more run of each arm adds to the wall-clock seconds of a list of runs, by the arm's name.
 
-    Each technique's first arm is trained for one epoch and for five, all side by side as in the study: the difference
-    tells epochs from set-up, and the shares of the single runs tell dear techniques from cheap ones.
+    The baseline is trained for one epoch first, whatever it takes: that starts the processes too. Then each technique's
+    first arm is trained for one epoch and for five, all side by side as in the study: the difference tells epochs from
+    set-up, and the shares of the single runs tell dear techniques from cheap ones. Techniques that the allowance does
+    not reach count as three times the baseline, which is what the dearest is priced at anyway.
+
+    Args:
+        probe: The baseline's first run.
+        arms: The arms to price.
+        trainer: Trains the runs.
+        allowance: Seconds to spend after that first epoch.
     """
     firsts = {arm.technique: arm for arm in reversed(arms)}
-    named = {BASELINE: probe.recipe} | {name: arm.recipe(probe.recipe) for name, arm in firsts.items()}
+    ordered = {arm.technique: firsts[arm.technique] for arm in arms}
+    named = {BASELINE: probe.recipe} | {name: arm.recipe(probe.recipe) for name, arm in ordered.items()}
+    names = list(named)
 
-    def measure(epochs: int, phase: int) -> tuple[float, list[float]]:
+    def measure(chosen: Sequence[str], epochs: int, phase: int) -> tuple[float, list[float]]:
         runs = [
-            replace(probe, recipe=recipe.replace(epochs=epochs), key=streams.run_key(0, pair=i, phase=phase))
-            for i, recipe in enumerate(named.values())
+            replace(
+                probe,
+                recipe=named[name].replace(epochs=epochs),
+                key=streams.run_key(0, pair=names.index(name), phase=phase),
+            )
+            for name in chosen
         ]
         began = time.perf_counter()
         results = trainer.train(runs)
         return time.perf_counter() - began, [result.seconds for result in results]
 
-    # The first list starts the processes and prepares the table there; its times are thrown away.
-    measure(1, phase=253)
-    short, _ = measure(SHORT_EPOCHS, phase=254)
-    long, seconds = measure(LONG_EPOCHS, phase=255)
+    # One epoch of each, whose times are thrown away: the processes start and prepare the table there. It also tells how
+    # many techniques the epochs below leave time for; a list never takes more than doubles what is known to fit.
+    _, [once] = measure([BASELINE], 1, phase=252)
+    passes = 1 + SHORT_EPOCHS + LONG_EPOCHS
+    reached, spent = 0, 0.0
+    while reached < len(names):
+        more = names[reached : max(1, 2 * reached)]
+        expected = spent + (spent / reached if reached else once) * len(more)
+        if (passes if reached else 1) * expected > allowance:
+            break
+        spent += measure(more, 1, phase=253)[0]
+        reached += len(more)
+    if passes * spent > allowance or not reached:
+        costs = {BASELINE: once * probe.recipe.epochs}
+    else:
+        costs = _priced(measure, names[:reached], probe.recipe.epochs)
+    unreached = UNREACHED * costs[BASELINE]
+    return {BASELINE: costs[BASELINE]} | {arm.name: costs.get(arm.technique, unreached) for arm in arms}
+
+
+def _priced(
+    measure: Callable[[Sequence[str], int, int], tuple[float, list[float]]], names: Sequence[str], epochs: int
+) -> dict[str, float]:
+    """Return the seconds that a run of `epochs` adds, for each of `names`, from a short and a long list of them all."""
+    short, _ = measure(names, SHORT_EPOCHS, 254)
+    long, seconds = measure(names, LONG_EPOCHS, 255)
     per_epoch = max(long - short, 0.0) / (LONG_EPOCHS - SHORT_EPOCHS)
-    total = max(short - per_epoch * SHORT_EPOCHS, 0.0) + per_epoch * probe.recipe.epochs
+    total = max(short - per_epoch * SHORT_EPOCHS, 0.0) + per_epoch * epochs
     # One slow moment of a shared machine must not price a technique out: no share is taken for under half the median
     # or over three times it.
     usual = statistics.median(seconds)
-    shares = [min(max(value, 0.5 * usual), 3.0 * usual) for value in seconds]
-    costs = {name: total * share / sum(shares) for name, share in zip(named, shares, strict=True)}
-    return {BASELINE: costs[BASELINE]} | {arm.name: costs[arm.technique] for arm in arms}
+    shares = [min(max(value, 0.5 * usual), UNREACHED * usual) for value in seconds]
+    return {name: total * share / sum(shares) for name, share in zip(names, shares, strict=True)}
 
 
 def seconds_of(shape: Shape, costs: dict[str, float], processes: int) -> float:
