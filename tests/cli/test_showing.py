@@ -185,4 +185,6 @@ def test_info_names_versions_engines_and_instruction_set_with_reasons(regimen: R
     assert "auto" in shown
     assert "reference" in shown
     assert ", ".join(BUNDLED) in shown
+    for source in ("mnist, fashion-mnist, cifar10", "a folder for each class", "IDX", "openml:NAME", "cnn:32p,64p"):
+        assert source in shown
     assert str(Path.cwd()) in shown

@@ -23,6 +23,8 @@ def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     import torch
 
     from regimen.data import BUNDLED
+    from regimen.data.known_images import VARIABLE
+    from regimen.data.sources import IMAGES
     from regimen.engine import choose_engine
     from regimen.models import parse_model
     from regimen.study import environment
@@ -48,6 +50,9 @@ def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
         "data and models",
         [
             ("bundled", f"{', '.join(BUNDLED)} (come with scikit-learn)"),
+            ("OpenML", "openml:NAME or openml:NUMBER (downloaded once)"),
+            ("images", f"{', '.join(IMAGES)} (looked for in the folder {VARIABLE}, else downloaded once)"),
+            ("", "a folder with a folder for each class, or with train and test of such inside; an IDX file"),
             ("files", f".csv, .tsv, .parquet, .npz; relative paths start at {Path.cwd()}"),
             ("results", f"{Path('runs').resolve()}, unless --out names another folder"),
             ("models", f"mlp ({parse_model('mlp').name}), mlp:256x256, mlp:64:tanh, mlp:linear"),
