@@ -191,8 +191,12 @@ class Phases:
         return list(zip(baseline, recipe, strict=True))
 
     def _final(self, recipe: Recipe, confirmed: Sequence[RunResult]) -> Final:
-        """Train the recipe on all rows but the test part, for the median returned epoch of the confirmation."""
-        epochs = round(statistics.median(result.epoch for result in confirmed))
+        """Train the recipe on all rows but the test part, for the median returned epoch of the confirmation.
+
+        A schedule of learning rates, and averaging of weights, are laid out over that number of epochs: with early
+        stopping the saved model then follows a shorter curve than the runs that were confirmed.
+        """
+        epochs = median_epoch(confirmed)
         settled = recipe.replace(early_stopping=None, epochs=epochs) if recipe.early_stopping else recipe
         run = self._make(settled, self.layout.final_split(), final_key(self.plan.seed))
         [result] = self.ledger.execute("final", [Job(RECIPE, 0, run)], keep=("outputs", "weights"))
@@ -204,3 +208,9 @@ class Phases:
             raise EngineError("the final training returned no network")
         metric = part_metric(run, result.outputs["test"], "test")(np.arange(len(run.split.test)))
         return Final(model=SavedModel.of(run, [result.weights]), metric=metric)
+
+
+def median_epoch(results: Sequence[RunResult]) -> int:
+    """Return the median of the epochs that runs returned to; one that did not finish counts only if none did."""
+    finished = [result.epoch for result in results if result.status not in ("diverged", "failed")]
+    return max(1, round(statistics.median(finished or [result.epoch for result in results])))
