@@ -66,7 +66,7 @@ def test_the_script_is_repeatable_and_its_test_loss_is_that_of_eval_mode() -> No
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["neither", "dropout"])
 def test_the_figures_of_the_lab_lie_inside_the_range_of_plain_pytorch(name: str) -> None:
-    epochs, keys = 20, range(3)
+    epochs, keys = 5, range(3)
     digits = load_digits()
     lab = train([digits_run(digits, ARMS[name].replace(epochs=epochs), key) for key in keys])
     plain = [script(key, dropout=name == "dropout", epochs=epochs) for key in keys]

@@ -84,8 +84,13 @@ def test_dropout_brings_the_test_error_down_to_that_of_predicting_zero(sweeps: S
     assert set(sweeps.fits) == set(sweeps.rates)
 
 
-@pytest.mark.slow
-def test_part_f_is_complete() -> None:
+def test_part_f_is_complete(monkeypatch: pytest.MonkeyPatch, tail: tuple[Fit, Fit], sweeps: Sweeps) -> None:
+    def known(x: object, y: object, context: Context, *, share: float) -> Sweeps:
+        context.advance(share)
+        return sweeps
+
+    monkeypatch.setattr("regimen.experiments.overfit_curve.sweep", known)  # what is trained is tested above
+    monkeypatch.setattr("regimen.experiments.overfit_curve.pair_of", lambda *_: tail)
     done = []
     found = overfit_curve(Context(size="quick", on_progress=done.append))
     assert {row.part for row in found.rows} == {"F.1", "F.2", "F.3", "F.4", "F.6", "F.7"}
@@ -98,4 +103,6 @@ def test_part_f_is_complete() -> None:
         "widths",
     ]
     assert all(row.measured is not None for row in found.rows)
+    (told,) = (remark for remark in found.remarks if remark.startswith("F.6"))
+    assert told.count("n = 3 splits: ") == 2, "both changes with an interval"
     assert sum(done) == pytest.approx(1.0)

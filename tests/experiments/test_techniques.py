@@ -189,7 +189,11 @@ def quick(request: pytest.FixtureRequest, real_images: Path) -> tuple[str, Outco
     """Each entry of part E at its quick size: name, outcome, and the progress that it told."""
     told: list[float] = []
     (entry,) = (entry for entry in ENTRIES if entry.name == request.param)
-    return entry.part, entry.run(Context(size="quick", on_progress=told.append)), sum(told)
+    small = Lab(train=32, test=32, epochs=2, batch_size=16, keys=2, size="quick")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Lab, "of", classmethod(lambda cls, context, **changes: small))
+        patch.setattr(PostedRun, "at", classmethod(lambda cls, size, **changes: replace(TINY, epochs=1, **changes)))
+        return entry.part, entry.run(Context(size="quick", on_progress=told.append)), sum(told)
 
 
 @pytest.mark.slow
