@@ -12,7 +12,7 @@
 using regimen::Pool;
 using regimen::Stream;
 
-int64_t regimen_layout(void) { return sizeof(RegimenRun); }
+int64_t regimen_layout(void) { return int64_t{sizeof(RegimenRun)} << 32 | int64_t{sizeof(RegimenDropout)}; }
 
 int64_t regimen_supported(void) {
 #if defined(__x86_64__)

@@ -102,7 +102,7 @@ typedef struct {
   double seconds;
 } RegimenRun;
 
-/* sizeof(RegimenRun): tells a library that was built from other sources. */
+/* sizeof(RegimenRun) << 32 | sizeof(RegimenDropout): tells a library that was built from other sources. */
 REGIMEN_API int64_t regimen_layout(void);
 /* Whether this processor can run the library; asked before anything else. */
 REGIMEN_API int64_t regimen_supported(void);
@@ -142,7 +142,7 @@ enum {
 };
 
 /* y = x * (scale or 0) + (kept_shift or dropped_shift), kept where the 16-bit value is >= threshold; y may be x.
-   Gaussian: y = x * (1 + scale * normal). kernels/dropout_pass.py packs this structure. */
+   Gaussian: y = x * (1 + scale * normal). kernels/native_types.py packs this structure. */
 typedef struct {
   uint64_t key;
   uint32_t c2, c3;

@@ -8,8 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from regimen.errors import OptionError
-from regimen.kernels import Form, Noise, add_noise, dropout_mask, dropout_native, keep_scale, keep_threshold
+from regimen.errors import EngineError, OptionError
+from regimen.kernels import (
+    Form,
+    Noise,
+    add_noise,
+    dropout_mask,
+    dropout_native,
+    keep_scale,
+    keep_threshold,
+    native,
+    native_types,
+)
 from regimen.kernels.dropout_native import prepare_pass
 from regimen.kernels.dropout_operations import add_noise_by_operations
 from regimen.streams import Purpose, counter3, normal, philox
@@ -224,3 +234,13 @@ def test_features_are_refused_where_the_counter_of_their_form_is_full() -> None:
 def test_tensors_without_numbers_keep_their_shape_and_device() -> None:
     assert add_noise(torch.ones(3, 4, device="meta"), KEY, 0, masking(Form.ELEMENTS)).is_meta
     assert add_noise(torch.ones(3, 0), KEY, 0, masking(Form.ELEMENTS)).shape == (3, 0)
+
+
+def test_a_library_whose_structure_of_a_pass_is_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    built = [isa for isa in native.ISAS if native._file(isa)]
+    if not built:
+        pytest.skip("no kernels are built; scripts/build_native.sh builds them")
+    monkeypatch.setattr(native_types, "DROPOUT_BYTES", native_types.DROPOUT_BYTES + 8)
+    native.load_kernels.cache_clear()
+    with pytest.raises(EngineError, match="was built from other sources than this package"):
+        native.load_kernels(built[0])

@@ -2,12 +2,12 @@
 
 import functools
 import os
-import struct
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from regimen.kernels import native_types
 from regimen.kernels.dropout import require_in_stream
 from regimen.kernels.dropout_noise import Form, Noise
 from regimen.kernels.native import VARIABLE, find_kernels
@@ -21,9 +21,7 @@ Layout = tuple[int, int, int, int]  # form, rows, features, positions; a plain t
 _TYPES = {torch.float32: 0, torch.float64: 1, torch.bfloat16: 2, torch.float16: 3}
 _ELEMENTS, _GAUSSIAN, _ROWS, _CHANNELS = Form.ELEMENTS, Form.GAUSSIAN, Form.ROWS, Form.CHANNELS
 _environment = os.environ.get
-# The structure RegimenDropout: all that does not depend on where the tensors lie, and the two addresses.
-_pack_pass = struct.Struct("=QIIqdddqqqqqqq").pack
-_pack_addresses = struct.Struct("=QQ").pack
+_pack_pass, _pack_addresses = native_types.PASS.pack, native_types.ADDRESSES.pack
 
 
 def native_function(x: Tensor) -> Function | None:

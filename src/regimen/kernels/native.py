@@ -88,7 +88,7 @@ def load_kernels(isa: str) -> Kernels | None:
         raise EngineError(f"{file} is damaged: {error}; {repair}") from error
     layout.restype = ctypes.c_int64
     other = f"{file} was built from other sources than this package; {repair}"
-    if layout() != ctypes.sizeof(native_types.Run):
+    if layout() != ctypes.sizeof(native_types.Run) << 32 | native_types.DROPOUT_BYTES:
         raise EngineError(other)
     try:
         native_types.declare(library)

@@ -1,6 +1,7 @@
 """The C interface of csrc/interface.h as ctypes sees it, field by field in the same order."""
 
 import ctypes
+import struct
 from ctypes import c_char_p, c_double, c_int64, c_uint32, c_uint64, c_void_p
 from enum import IntEnum
 from typing import Any
@@ -148,6 +149,11 @@ class Run(ctypes.Structure):
         ("seconds", c_double),
     )
 
+
+# The structure RegimenDropout, packed instead of mirrored: all that does not depend on where the tensors lie, and the
+# two addresses.
+PASS, ADDRESSES = struct.Struct("=QIIqdddqqqqqqq"), struct.Struct("=QQ")
+DROPOUT_BYTES = PASS.size + ADDRESSES.size
 
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "supported": (c_int64, ()),
