@@ -58,13 +58,13 @@ def same(a: Tensor, b: Tensor) -> bool:
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("rows", [1, 5])
 @pytest.mark.parametrize("features", SIZES)
-def test_elements_are_the_input_times_the_mask(isa: str, features: int, rows: int, dtype: torch.dtype) -> None:
-    x = numbers(rows, features, dtype=dtype)
-    expected = (x * mask_of(rows, features, dtype)).to(dtype)
-    assert same(add_noise(x, KEY, STEP, masking(Form.ELEMENTS)), expected)
-    assert same(add_noise(y := x.clone(), KEY, STEP, masking(Form.ELEMENTS), y), expected)
+def test_elements_are_the_input_times_the_mask(isa: str, features: int, dtype: torch.dtype) -> None:
+    for rows in (1, 5):
+        x = numbers(rows, features, dtype=dtype)
+        expected = (x * mask_of(rows, features, dtype)).to(dtype)
+        assert same(add_noise(x, KEY, STEP, masking(Form.ELEMENTS)), expected)
+        assert same(add_noise(y := x.clone(), KEY, STEP, masking(Form.ELEMENTS), y), expected)
 
 
 @pytest.mark.parametrize("p", [1e-9, 0.1, 0.5, 0.731, 0.9999999])
