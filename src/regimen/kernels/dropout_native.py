@@ -12,8 +12,10 @@ from regimen.kernels.dropout import require_in_stream
 from regimen.kernels.dropout_noise import Form, Noise
 from regimen.kernels.native import VARIABLE, find_kernels
 
-# Below this many elements the start of a thread (about 20 µs) costs more than it saves.
-THREADED_ELEMENTS = 1 << 18
+# Below this many elements a second thread loses time: it starts beside PyTorch's own, which spin for a while after
+# their last work. Measured on two cores, one thread against two: 2^20 0.39 and 1.04 ms, 2^22 1.44 and 1.68 ms, 2^24
+# in place 4.97 and 2.86 ms.
+THREADED_ELEMENTS = 1 << 23
 
 Function = Callable[[bytes], None]
 Layout = tuple[int, int, int, int]  # form, rows, features, positions; a plain tuple saves a microsecond of ten
