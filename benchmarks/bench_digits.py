@@ -53,7 +53,7 @@ def why_absent(name: str) -> str | None:
         return why_no_kernels()
     if name == "native_avx2":
         kernels = load_kernels("avx2")
-        if kernels is None or not kernels.library.regimen_supported():
+        if kernels is None or not kernels.functions.regimen_supported():
             return "its kernels are not built, or this processor lacks AVX2"
     return None
 

@@ -14,7 +14,7 @@ def isa(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     found = load_kernels(request.param)
     if found is None:
         pytest.skip(f"{request.param}: not built; scripts/build_native.sh builds the kernels")
-    if not found.library.regimen_supported():
+    if not found.functions.regimen_supported():
         pytest.skip(f"{request.param}: this processor lacks it")
     monkeypatch.setenv("REGIMEN_ISA", found.isa)
     return found.isa

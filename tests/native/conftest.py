@@ -20,7 +20,7 @@ def kernels(request: pytest.FixtureRequest) -> Kernels:
     found = load_kernels(request.param)
     if found is None:
         pytest.skip(f"{request.param}: not built; scripts/build_native.sh builds the kernels")
-    if not found.library.regimen_supported():
+    if not found.functions.regimen_supported():
         pytest.skip(f"{request.param}: this processor lacks it")
     return found
 

@@ -152,9 +152,9 @@ def test_of_equal_outputs_the_first_class_is_predicted_as_by_argmax(kernels: Ker
     run = make_run(optimizer=SGD(), lr=1e-44)
     training = NativeTraining(run, (), tag=0)
     training.parameters[:] = 0.0
-    pool = kernels.library.regimen_open(1)
+    pool = kernels.functions.regimen_open(1)
     training.submit(kernels, pool)
-    assert kernels.library.regimen_wait(pool, 60_000) == 0
-    kernels.library.regimen_close(pool)
+    assert kernels.functions.regimen_wait(pool, 60_000) == 0
+    kernels.functions.regimen_close(pool)
     assert training.accuracies is not None
     assert training.accuracies[0] == np.mean(run.data.y[run.split.validation] == 0)

@@ -23,13 +23,13 @@ PATIENCE = 60_000
 @contextmanager
 def under_way(kernels: Kernels, training: NativeTraining) -> Iterator[int]:
     """Train in a pool of one thread, which is closed afterwards."""
-    pool = kernels.library.regimen_open(1)
+    pool = kernels.functions.regimen_open(1)
     assert pool
     try:
         training.submit(kernels, pool)
         yield pool
     finally:
-        kernels.library.regimen_close(pool)
+        kernels.functions.regimen_close(pool)
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
@@ -47,9 +47,9 @@ def test_at_most_the_step_under_way_is_finished_after_the_flag(
     run = training.native
     with under_way(kernels, training) as pool:
         wait_until(lambda: run.steps_run > 0)
-        kernels.library.regimen_cancel(pool)
+        kernels.functions.regimen_cancel(pool)
         told = run.steps_run
-        assert kernels.library.regimen_wait(pool, PATIENCE) == 4
+        assert kernels.functions.regimen_wait(pool, PATIENCE) == 4
     assert told <= run.steps_run <= told + 1
     assert run.status == Ending.CANCELLED
 
@@ -66,8 +66,8 @@ def test_an_evaluation_of_many_rows_is_not_finished_after_the_flag(best_kernels:
     with under_way(best_kernels, training) as pool:
         # The training part is measured first: now the validation part is under way.
         wait_until(lambda: bool(training.losses["train"][0]))
-        best_kernels.library.regimen_cancel(pool)
-        assert best_kernels.library.regimen_wait(pool, PATIENCE) == 0
+        best_kernels.functions.regimen_cancel(pool)
+        assert best_kernels.functions.regimen_wait(pool, PATIENCE) == 0
     assert training.native.status == Ending.CANCELLED
     assert training.losses["validation"][0] == 0.0
     assert training.native.epochs_run == 1
@@ -75,11 +75,11 @@ def test_an_evaluation_of_many_rows_is_not_finished_after_the_flag(best_kernels:
 
 def test_closing_ends_what_is_under_way_and_begins_nothing_that_waits(kernels: Kernels, make_run: MakeRun) -> None:
     trainings = [NativeTraining(make_run(epochs=100_000, key=key), (), tag=key) for key in range(3)]
-    pool = kernels.library.regimen_open(1)
+    pool = kernels.functions.regimen_open(1)
     assert pool
     for training in trainings:
-        kernels.library.regimen_submit(pool, ctypes.byref(training.native))
+        kernels.functions.regimen_submit(pool, ctypes.byref(training.native))
     wait_until(lambda: trainings[0].native.steps_run > 0)
-    kernels.library.regimen_close(pool)
+    kernels.functions.regimen_close(pool)
     assert [training.native.status for training in trainings] == [Ending.CANCELLED, Ending.WAITING, Ending.WAITING]
     assert [training.native.steps_run > 0 for training in trainings] == [True, False, False]

@@ -25,7 +25,7 @@ def forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_the_best_instruction_set_that_runs_is_taken(best_kernels: Kernels) -> None:
-    runnable = [isa for isa in ISAS if (found := load_kernels(isa)) and found.library.regimen_supported()]
+    runnable = [isa for isa in ISAS if (found := load_kernels(isa)) and found.functions.regimen_supported()]
     assert best_kernels.isa == runnable[0]
 
 
@@ -47,7 +47,7 @@ def test_an_instruction_set_that_the_processor_lacks_is_refused(
 ) -> None:
     monkeypatch.setenv("REGIMEN_ISA", best_kernels.isa)
     native._find.cache_clear()
-    monkeypatch.setattr(best_kernels.library, "regimen_supported", lambda: 0)
+    monkeypatch.setattr(best_kernels.functions, "regimen_supported", lambda: 0)
     with pytest.raises(OptionError, match="this processor can not run it"):
         find_kernels()
 

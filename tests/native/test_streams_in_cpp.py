@@ -23,7 +23,7 @@ def padded(n: int) -> int:
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 31, 32, 33, 100])
 def test_words_are_those_of_the_reference(kernels: Kernels, key: int, count: int) -> None:
     found = np.empty(count, np.uint32)
-    kernels.library.regimen_words(key, 0xFFFFFFFF, 7, 0x03010002, count, pointer(found))
+    kernels.functions.regimen_words(key, 0xFFFFFFFF, 7, 0x03010002, count, pointer(found))
     expected = streams.words(key, count, 0xFFFFFFFF, 7, 0x03010002)
     assert np.array_equal(found, expected.numpy())
 
@@ -36,10 +36,10 @@ def test_masks_of_both_layouts_are_those_of_the_reference(kernels: Kernels, p: f
     expected = dropout_mask(key, p, rows=rows, features=features, step=step, site=site)[0].numpy()
     c3 = counter3(Purpose.MASK, site=site)
     by_rows = np.full((rows, features), np.nan, np.float32)
-    kernels.library.regimen_mask(key, step, c3, keep_threshold(p), keep_scale(p), features, 0, rows, pointer(by_rows))
+    kernels.functions.regimen_mask(key, step, c3, keep_threshold(p), keep_scale(p), features, 0, rows, pointer(by_rows))
     assert np.array_equal(by_rows, expected)
     by_features = aligned((-(-features // 8) * 8, padded(rows)))
-    kernels.library.regimen_engine_mask(
+    kernels.functions.regimen_engine_mask(
         key, step, c3, keep_threshold(p), keep_scale(p), features, rows, pointer(by_features), padded(rows)
     )
     assert np.array_equal(by_features[:features, :rows].T, expected)
@@ -53,9 +53,9 @@ def test_a_value_equal_to_the_threshold_is_kept_in_both_layouts(kernels: Kernels
     value = word >> 16 if feature % 2 else word & 0xFFFF
     for threshold, expected in ((value, 2.0), (value + 1, 0.0)):
         by_rows = np.empty((1, features), np.float32)
-        kernels.library.regimen_mask(key, step, c3, threshold, 2.0, features, row, 1, pointer(by_rows))
+        kernels.functions.regimen_mask(key, step, c3, threshold, 2.0, features, row, 1, pointer(by_rows))
         by_features = aligned((136, 16))
-        kernels.library.regimen_engine_mask(key, step, c3, threshold, 2.0, features, 6, pointer(by_features), 16)
+        kernels.functions.regimen_engine_mask(key, step, c3, threshold, 2.0, features, 6, pointer(by_features), 16)
         assert (by_rows[0, feature], by_features[feature, row]) == (expected, expected)
 
 
@@ -63,7 +63,7 @@ def test_a_value_equal_to_the_threshold_is_kept_in_both_layouts(kernels: Kernels
 def test_masks_may_begin_at_any_row(kernels: Kernels, first: int) -> None:
     expected = dropout_mask(3, 0.5, rows=first + 4, features=19, step=0)[0, first:].numpy()
     found = np.empty((4, 19), np.float32)
-    kernels.library.regimen_mask(3, 0, counter3(Purpose.MASK), 32768, 2.0, 19, first, 4, pointer(found))
+    kernels.functions.regimen_mask(3, 0, counter3(Purpose.MASK), 32768, 2.0, 19, first, 4, pointer(found))
     assert np.array_equal(found, expected)
 
 
@@ -71,9 +71,9 @@ def test_masks_may_begin_at_any_row(kernels: Kernels, first: int) -> None:
 @pytest.mark.parametrize("epoch", [0, 9])
 def test_orders_are_those_of_the_reference(kernels: Kernels, count: int, epoch: int) -> None:
     found = np.empty(count, np.int32)
-    kernels.library.regimen_order(KEYS[3], epoch, counter3(Purpose.SHUFFLE), count, pointer(found))
+    kernels.functions.regimen_order(KEYS[3], epoch, counter3(Purpose.SHUFFLE), count, pointer(found))
     assert np.array_equal(found, streams.permutation(KEYS[3], count, epoch=epoch).numpy())
-    kernels.library.regimen_order(KEYS[1], epoch, counter3(Purpose.MIXUP, call=1), count, pointer(found))
+    kernels.functions.regimen_order(KEYS[1], epoch, counter3(Purpose.MIXUP, call=1), count, pointer(found))
     assert np.array_equal(found, mixup_partners(KEYS[1], count, step=epoch).numpy())
 
 
@@ -81,7 +81,7 @@ def test_orders_are_those_of_the_reference(kernels: Kernels, count: int, epoch: 
 @pytest.mark.parametrize("features", [1, 4, 63])
 def test_normals_are_those_of_the_reference_to_four_ulp(kernels: Kernels, rows: int, features: int) -> None:
     found = aligned((-(-features // 4) * 4, padded(rows)))
-    kernels.library.regimen_normals(9, 2, counter3(Purpose.NOISE), 0.3, features, rows, pointer(found), padded(rows))
+    kernels.functions.regimen_normals(9, 2, counter3(Purpose.NOISE), 0.3, features, rows, pointer(found), padded(rows))
     expected = input_noise(9, 0.3, rows=rows, features=features, step=2).numpy()
     ulp = np.spacing(np.abs(expected))
     assert np.max(np.abs(found[:features, :rows].T - expected) / ulp) <= 4

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 import torch.fx
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 from torch._dynamo.testing import CompileCounter
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
@@ -230,7 +230,7 @@ def test_the_operator_is_what_pytorch_asks_of_one(form: Form, channels_last: boo
     if form is Form.ELEMENTS:
         checks.append("test_aot_dispatch_dynamic")
     arguments = (x, torch.tensor(-5), torch.tensor(2), *noise)
-    torch.library.opcheck(torch.ops.regimen.noise.default, arguments, test_utils=checks)
+    library.opcheck(torch.ops.regimen.noise.default, arguments, test_utils=checks)
 
 
 def test_compiled_layers_draw_what_eager_ones_do_without_a_break_in_the_graph() -> None:

@@ -81,7 +81,7 @@ def train_native(runs: Sequence[Run], *, threads: int, keep: Collection[str] = (
     kernels = find_kernels()
     if kernels is None:
         raise EngineError(f"engine native: {why_no_kernels()}")
-    pool = kernels.library.regimen_open(max(1, min(threads, len(runs))))
+    pool = kernels.functions.regimen_open(max(1, min(threads, len(runs))))
     if not pool:
         raise EngineError(f"engine native: could not start {threads} threads")
     waiting: dict[int, NativeTraining] = {}
@@ -93,15 +93,15 @@ def train_native(runs: Sequence[Run], *, threads: int, keep: Collection[str] = (
                     waiting[following] = NativeTraining(runs[following], keep, tag=following)
                 waiting[following].submit(kernels, pool)
                 following += 1
-                tag = kernels.library.regimen_wait(pool, 0)
+                tag = kernels.functions.regimen_wait(pool, 0)
             else:
-                tag = kernels.library.regimen_wait(pool, PATIENCE)
+                tag = kernels.functions.regimen_wait(pool, PATIENCE)
             if tag >= 0:
                 with one_thread():
                     result = waiting.pop(tag).native_result()
                 yield tag, result
     finally:
-        kernels.library.regimen_close(pool)
+        kernels.functions.regimen_close(pool)
 
 
 def _may_prepare(waiting: Collection["NativeTraining"], threads: int) -> bool:
@@ -174,7 +174,7 @@ class NativeTraining(Training):
 
     def submit(self, kernels: Kernels, pool: int) -> None:
         """Queue the run."""
-        kernels.library.regimen_submit(pool, ctypes.byref(self.native))
+        kernels.functions.regimen_submit(pool, ctypes.byref(self.native))
 
     def _parameters(self) -> npt.NDArray[Any]:
         flat = [p.detach().numpy().ravel() for p in self.network.parameters()]

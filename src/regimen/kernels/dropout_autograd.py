@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 from torch.autograd import forward_ad
 from torch.autograd.function import FunctionCtx
 
@@ -186,7 +186,7 @@ def _operate(x: Tensor, key: Key, step: int | Tensor, noise: Noise) -> Tensor:
     return y
 
 
-@torch.library.custom_op("regimen::noise", mutates_args=())
+@library.custom_op("regimen::noise", mutates_args=())
 def _operator(
     x: Tensor,
     key: Tensor,

@@ -35,7 +35,7 @@ def native_function(x: Tensor) -> Function | None:
 def _found(forced: str) -> Function | None:
     """Return what `find_kernels` finds under that value of REGIMEN_ISA, which it reads itself."""
     kernels = find_kernels()
-    return None if kernels is None else kernels.library.regimen_dropout
+    return None if kernels is None else kernels.functions.regimen_dropout
 
 
 def prepare_pass(x: Tensor, key: int, step: int, noise: Noise) -> bytes | None:

@@ -21,11 +21,11 @@ class Kernels:
 
     Attributes:
         isa: Its instruction set.
-        library: Its C interface (`csrc/interface.h`).
+        functions: Its C interface (`csrc/interface.h`).
     """
 
     isa: str
-    library: ctypes.CDLL
+    functions: ctypes.CDLL
 
 
 def find_kernels() -> Kernels | None:
@@ -60,12 +60,12 @@ def _find(forced: str) -> Kernels | None:
             raise OptionError(
                 f"{VARIABLE}={forced}: its kernels are not built; there are: {', '.join(built) or 'none at all'}"
             )
-        if not found.library.regimen_supported():
+        if not found.functions.regimen_supported():
             raise OptionError(f"{VARIABLE}={forced}: this processor can not run it; unset {VARIABLE}")
         return found
     for isa in ISAS:
         found = load_kernels(isa)
-        if found is not None and found.library.regimen_supported():
+        if found is not None and found.functions.regimen_supported():
             return found
     return None
 
@@ -94,7 +94,7 @@ def load_kernels(isa: str) -> Kernels | None:
         native_types.declare(library)
     except AttributeError as error:
         raise EngineError(f"{other} ({error})") from error
-    return Kernels(isa=isa, library=library)
+    return Kernels(isa=isa, functions=library)
 
 
 def _file(isa: str) -> Path | None:

@@ -21,5 +21,5 @@ def words(key: int, count: int, c1: int, c2: int, c3: int) -> Tensor:
     if kernels is None or not fits:
         return streams.words(key, count, c1, c2, c3)
     drawn = np.empty(count, np.uint32)
-    kernels.library.regimen_words(streams.check_key(key, "key"), c1, c2, c3, count, pointer(drawn))
+    kernels.functions.regimen_words(streams.check_key(key, "key"), c1, c2, c3, count, pointer(drawn))
     return torch.from_numpy(drawn.astype(np.int64))
