@@ -257,7 +257,7 @@ def test_flips_and_noise_follow_their_chance_and_spread() -> None:
 def test_what_is_left_out_is_named_in_a_comment(operation: Augmentation) -> None:
     lines = augmentation_lines((operation,), SHAPE)
     assert all(line.startswith("# ") for line in lines)
-    assert lines[0].startswith(f"# Left out here, done by regimen.train: {operation.name.replace('_', ' ')} with ")
+    assert lines[0].startswith(f"# Left out here, done by `regimen train`: {operation.name.replace('_', ' ')} with ")
     assert not needs_black((operation,))
 
 

@@ -72,7 +72,7 @@ def _lines(operation: Augmentation, shape: Shape) -> list[str]:
         case Affine(degrees=0, scale=(1, 1), shear=0, translate=translate):
             return _shift(translate, shape)
         case _:
-            left_out = f"Left out here, done by regimen.train: {_described(operation)}."
+            left_out = f"Left out here, done by `regimen train`: {_described(operation)}."
             return textwrap.wrap(left_out, COMMENT, initial_indent="# ", subsequent_indent="# ")
 
 

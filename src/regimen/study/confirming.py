@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data import METRICS, Images, Preparation
+from regimen.data import METRICS, Preparation, Table
 from regimen.records import ConfirmationRecord, Interval, RunResult, TestRecord
 from regimen.run import Run
 from regimen.stats import crossed_interval, jackknife_se, t_interval
@@ -24,10 +24,10 @@ def part_metric(run: Run, outputs: Outputs, part: str) -> Callable[[npt.NDArray[
     """Return a function from kept rows of a part (indices into it) to the metric of the run's outputs on them."""
     rows = getattr(run.split, part)
     targets = run.data.y[rows]
-    if isinstance(run.data, Images):
-        predictions = outputs.astype(np.float64)  # logits as they are: gathering all pixels again would tell no more
-    else:
+    if isinstance(run.data, Table) and run.data.task == "regression":
         predictions = Preparation.fit(run.data, run.split.train, run.recipe.input_scaling).predictions(outputs)
+    else:
+        predictions = outputs.astype(np.float64)  # logits as they are: no preparation would tell more
     function = METRICS[run.metric].function
     return lambda kept: function(targets[kept], predictions[kept])
 

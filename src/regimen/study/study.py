@@ -101,8 +101,8 @@ class Study:
 def _planned_engine(plan: Plan) -> str:
     """Return what to ask a trainer for, so that a study goes on with the engine that it was begun with.
 
-    Engines agree up to rounding only, and the trajectories of two runs part from there: one pair must not compare an
-    arm of one engine with the baseline of another.
+    Engines agree up to rounding only, and the trajectories of two runs part from there: what is trained now must be
+    what the plan would have trained then.
     """
     if plan.engine == "reference":
         return "reference"
