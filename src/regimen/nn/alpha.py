@@ -20,14 +20,6 @@ class _Alpha(StreamLayer):
     purpose = int(Purpose.GAUSSIAN)
     form = Form.ELEMENTS
 
-    def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
-    ) -> None:
-        nn.Module.__init__(self)
-        self._take_place(p, seed, site)
-        self.p = p
-        self.inplace = inplace
-
     def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
         p = effective_p(self.p)
         a = 1.0 / math.sqrt((1.0 - p) * (1.0 + p * SATURATION**2))

@@ -64,7 +64,6 @@ class DropConnectLinear(StreamLayer, nn.Linear):
     ) -> None:
         nn.Linear.__init__(self, in_features, out_features, bias, device, dtype)
         self._take_place(p, seed, site)
-        self.p = p
 
     def extra_repr(self) -> str:
         """Return the arguments as torch.nn.Linear prints them, then those of the noise."""

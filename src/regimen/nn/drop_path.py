@@ -44,14 +44,6 @@ class DropPath(StreamLayer):
 
     purpose = int(Purpose.DROP_PATH)
 
-    def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
-    ) -> None:
-        super().__init__()
-        self._take_place(p, seed, site)
-        self.p = p
-        self.inplace = inplace
-
     def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
         return Noise(Form.ROWS, keep_threshold(self.p), keep_scale(self.p), 0.0, 0.0, third, first_row, ahead)
 

@@ -15,14 +15,6 @@ class _Masking(StreamLayer):
 
     form = Form.ELEMENTS
 
-    def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
-    ) -> None:
-        nn.Module.__init__(self)
-        self._take_place(p, seed, site)
-        self.p = p
-        self.inplace = inplace
-
     def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
         return Noise(self.form, keep_threshold(self.p), keep_scale(self.p), 0.0, 0.0, third, first_row, ahead)
 

@@ -50,12 +50,9 @@ class GaussianDropout(StreamLayer):
     def __init__(
         self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
     ) -> None:
-        super().__init__()
-        self._take_place(p, seed, site)
+        super().__init__(p, inplace, seed=seed, site=site)
         if p == 1.0:
             raise OptionError("p: expected a drop probability in [0, 1) for Gaussian noise of finite variance, got 1")
-        self.p = p
-        self.inplace = inplace
 
     def _noise(self, third: int, first_row: int, ahead: bool) -> Noise:
         return Noise(Form.GAUSSIAN, 0, math.sqrt(self.p / (1.0 - self.p)), 0.0, 0.0, third, first_row, ahead)

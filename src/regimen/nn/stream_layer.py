@@ -64,9 +64,18 @@ class StreamLayer(nn.Module):
     _before: tuple[int, int, int] | None  # step, first row and uses of the last step that used the layer
     _made: tuple[float, Noise | None]
 
+    def __init__(
+        self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
+    ) -> None:
+        # Not super(): the layers that stand for one of torch.nn have its constructor next in line.
+        nn.Module.__init__(self)
+        self._take_place(p, seed, site)
+        self.inplace = inplace
+
     def _take_place(self, p: float, seed: int | None, site: int | None) -> None:
         if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0.0 <= p <= 1.0:
             raise OptionError(f"p: expected a drop probability in [0, 1], got {p!r}")
+        self.p = p
         self.seed = None if seed is None else check_key(seed)
         if site is not None:
             counter3(Purpose(self.purpose), site=site)
