@@ -12,7 +12,7 @@ import numpy as np
 from regimen.data import METRICS, Split, smallest_effect
 from regimen.errors import EngineError
 from regimen.models import parse_model
-from regimen.records import RunResult
+from regimen.records import ConfirmationRecord, RunResult
 from regimen.run import Recipe, Run, SavedModel
 from regimen.study.confirming import confirm, part_metric
 from regimen.study.family import combine
@@ -29,6 +29,14 @@ class Final:
 
     model: SavedModel
     metric: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conclusion:
+    """What a recipe was confirmed to do, and the network that was trained with it."""
+
+    confirmation: ConfirmationRecord
+    model: SavedModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,16 +59,7 @@ class Phases:
         """Go through all phases; `started` is the `time.perf_counter()` of the study's begin."""
         search = self._search()
         choice = self._combine(search)
-        pairs = self._confirmation_runs(choice.recipe)
-        confirmed = self._train_confirmation(pairs)
-        final = self._final(choice.recipe, [result for _, result in confirmed])
-        confirmation = confirm(
-            pairs,
-            confirmed,
-            same_rows=self.layout.aside is not None or self.layout.given_validation,
-            search_delta=choice.delta,
-            model_metric=final.metric,
-        )
+        concluded = self.conclude(choice.recipe, search_delta=choice.delta)
         seconds = time.perf_counter() - started
         results = assemble(
             self.layout,
@@ -68,10 +67,29 @@ class Phases:
             self.ledger,
             search=search,
             choice=choice,
-            confirmation=confirmation,
+            confirmation=concluded.confirmation,
             seconds=seconds,
         )
-        return Findings(results=results, model=final.model)
+        return Findings(results=results, model=concluded.model)
+
+    def conclude(self, recipe: Recipe, *, search_delta: float) -> Conclusion:
+        """Confirm a recipe against the baseline on fresh pairs and the test part, and train the network to keep.
+
+        Args:
+            recipe: What was chosen on the pairs of the search.
+            search_delta: Mean difference to the baseline that it had there, > 0 when better.
+        """
+        pairs = self._confirmation_runs(recipe)
+        confirmed = self._train_confirmation(pairs)
+        final = self._final(recipe, [result for _, result in confirmed])
+        confirmation = confirm(
+            pairs,
+            confirmed,
+            same_rows=self.layout.aside is not None or self.layout.given_validation,
+            search_delta=search_delta,
+            model_metric=final.metric,
+        )
+        return Conclusion(confirmation=confirmation, model=final.model)
 
     def _make(self, recipe: Recipe, split: Split, key: int) -> Run:
         return Run(
@@ -91,11 +109,12 @@ class Phases:
 
     def _search_jobs(self, arms: Sequence[tuple[str, Recipe]]) -> list[Job]:
         """Return every arm on every pair, pair by pair: a worker then prepares the rows of a split once for all."""
-        return [
-            Job(name, pair, self._make(recipe, split, key))
-            for pair, (key, split) in enumerate(self._search_pairs)
-            for name, recipe in arms
-        ]
+        return [job for pair in range(self.plan.pairs) for job in self.pair_jobs(pair, arms)]
+
+    def pair_jobs(self, pair: int, arms: Sequence[tuple[str, Recipe]]) -> list[Job]:
+        """Return every named recipe on one pair of the search."""
+        key, split = self._search_pairs[pair]
+        return [Job(name, pair, self._make(recipe, split, key)) for name, recipe in arms]
 
     def _search(self) -> Search:
         """Train the baseline and every arm on the same pairs, and judge the family."""
