@@ -182,16 +182,8 @@ class Training:
             yield batch
 
     def _step(self, step: int, x: Tensor, y: Tensor, lam: float) -> None:
-        recipe, key = self.recipe, self.run.key
-        partners = None
-        if recipe.mixup:
-            partners = mixup_partners(key, len(x), step=step)
-            x = mix(x, partners, lam)
-        elif recipe.cutmix:
-            x, partners, lam = cutmix(x, key=key, alpha=recipe.cutmix, step=step)
-        if recipe.input_noise:
-            noise = input_noise(key, recipe.input_noise, rows=len(x), features=x[0].numel(), step=step)
-            x = x + noise.reshape(x.shape)
+        recipe = self.recipe
+        x, partners, lam = self._mixed(step, x, lam)
         outputs = self.network(x)
         loss = self.objective.training_loss(outputs, y)
         if partners is not None:
@@ -203,6 +195,20 @@ class Training:
         if recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
         self._update(step, float(self.rates[step]))
+
+    def _mixed(self, step: int, x: Tensor, lam: float) -> tuple[Tensor, Tensor | None, float]:
+        """Return the batch with mixup or cutmix and noise, the partners of its rows, and their own share."""
+        recipe, key = self.recipe, self.run.key
+        partners = None
+        if recipe.mixup:
+            partners = mixup_partners(key, len(x), step=step)
+            x = mix(x, partners, lam)
+        elif recipe.cutmix:
+            x, partners, lam = cutmix(x, key=key, alpha=recipe.cutmix, step=step)
+        if recipe.input_noise:
+            noise = input_noise(key, recipe.input_noise, rows=len(x), features=x[0].numel(), step=step)
+            x = x + noise.reshape(x.shape)
+        return x, partners, lam
 
     def _update(self, step: int, lr: float) -> None:
         recipe = self.recipe
