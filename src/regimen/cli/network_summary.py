@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import nn
 
-from regimen.cli.user_module import UserCode, load_user_module, names_user_module
 from regimen.data import hold_out, load, prepare
 from regimen.data.split import Split
 from regimen.errors import OptionError
-from regimen.models import Model, build, parse_model
+from regimen.models import Model, build, own_module, parse_model
+from regimen.models.own_source import UserCode, names_own_module
 from regimen.models.summary import summarize
 from regimen.report.quantities import plural
 from regimen.run import Recipe, SavedModel, read_recipe, recipe_to_dict
@@ -49,7 +49,7 @@ def summary_text(request: SummaryRequest) -> str:
     Raises:
         InputError: The request contradicts itself, or what it names can not be read.
     """
-    if names_user_module(request.model):
+    if names_own_module(request.model):
         network = _own(request)
         # Its forward is the user's code too, and the shape that it expects only the user knows.
         path = Path(request.model.rpartition(":")[0])
@@ -102,7 +102,7 @@ def _of_model(model: Model, inputs: Shape, outputs: int, recipe: Recipe) -> Netw
 def _own(request: SummaryRequest) -> Network:
     if request.outputs is not None:
         raise OptionError("--outputs: a module of your own has its outputs; leave the option out")
-    module = load_user_module(request.model)
+    module = own_module(request.model).make()
     recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
     inputs, _ = _given_sizes(request, recipe)
     if inputs is None:

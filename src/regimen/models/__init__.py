@@ -17,7 +17,8 @@ from regimen.models.layers import (
     build,
 )
 from regimen.models.mlp import MLP
-from regimen.models.names import Model, parse_model
+from regimen.models.names import Described, Model, parse_model
+from regimen.models.own import OwnModule, own_module
 from regimen.models.sizes import Inputs
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ConvLayer",
     "ConvNet",
     "Convolution",
+    "Described",
     "DropoutKind",
     "DropoutLayer",
     "FlattenLayer",
@@ -37,7 +39,9 @@ __all__ = [
     "Model",
     "NormLayer",
     "Normalization",
+    "OwnModule",
     "PoolLayer",
     "build",
+    "own_module",
     "parse_model",
 ]

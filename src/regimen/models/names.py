@@ -7,10 +7,16 @@ from regimen.errors import OptionError, nearest
 from regimen.models.convnet import ConvNet, Convolution
 from regimen.models.layers import ACTIVATIONS
 from regimen.models.mlp import MLP
+from regimen.models.own import OwnModule, own_module
+from regimen.models.own_source import names_own_module
 
-Model = MLP | ConvNet
+Described = MLP | ConvNet
+Model = Described | OwnModule
 
-EXPECTED = "--model: expected mlp, mlp:WIDTHxWIDTH, mlp:WIDTH:ACTIVATION, cnn or cnn:CHANNELS,CHANNELSp:WIDTH"
+EXPECTED = (
+    "--model: expected mlp, mlp:WIDTHxWIDTH, mlp:WIDTH:ACTIVATION, cnn, cnn:CHANNELS,CHANNELSp:WIDTH or "
+    "FILE.py:FUNCTION"
+)
 _CONVOLUTION = re.compile(r"(\d{1,6})(?:s(\d{1,3}))?(?:([pa])(\d{1,3})?)?", re.ASCII)
 _FILTERS = re.compile(r"k(\d{1,3})p(\d{1,3})", re.ASCII)
 
@@ -21,9 +27,10 @@ def parse_model(text: str) -> Model:
     `mlp`, `mlp:256x256`, `mlp:64:tanh`, `mlp:linear` are perceptrons. `cnn:16,32p,64p:100` has convolutions of 16, 32
     and 64 channels, a max pool of 2 (`p`; `p3` pools 3, `a` averages) after the last two, and 100 hidden units; strides
     stand before the pool (`32s2p`). An activation may follow, and `k5p2` for filters of 5 pixels with a padding of 2.
+    `net.py:Net` is a module of the user's own: the file is run.
 
     Raises:
-        OptionError: The name describes no model.
+        OptionError: The name describes no model, or the user's file makes none.
 
     Example:
         >>> parse_model("mlp:256x128").hidden
@@ -31,6 +38,8 @@ def parse_model(text: str) -> Model:
         >>> parse_model("cnn:8p:linear:tanh").activation
         'tanh'
     """
+    if names_own_module(text):
+        return own_module(text)
     kind, *parts = text.split(":")
     if kind not in ("mlp", "cnn"):
         raise OptionError(f"{EXPECTED}, got {text!r}")

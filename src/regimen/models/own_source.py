@@ -1,0 +1,229 @@
+"""Source of the user's own: files that are run, what they raise as one message, and what tells texts apart."""
+
+import ast
+import functools
+import hashlib
+import importlib.util
+import inspect
+import sys
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import torch
+from torch import nn
+
+from regimen.errors import OptionError, RegimenError, nearest
+
+FORM = "FILE.py:FUNCTION, a function without arguments that returns a torch.nn.Module"
+# Values that a function closes over and that are told apart by how they are written.
+PLAIN = (int, float, str, bool, bytes, tuple, types.NoneType)
+
+
+class UserCode:
+    """Turns whatever the user's own code raises inside into one message that says where.
+
+    Args:
+        what: What was being done, such as `running net.py`.
+        path: The user's file, whose lines are named; None where there is none.
+        repair: What the user can do about it.
+        kind: Type of the error that is raised.
+
+    Example:
+        >>> with UserCode("Net()", None):
+        ...     1 / 0
+        Traceback (most recent call last):
+        ...
+        regimen.errors.OptionError: Net() raised ZeroDivisionError: division by zero; correct it
+    """
+
+    def __init__(
+        self, what: str, path: Path | None, *, repair: str = "correct it", kind: type[RegimenError] = OptionError
+    ) -> None:
+        self.what, self.path, self.repair, self.kind = what, path, repair, kind
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        # Code that is not ours may raise anything, and may leave; Ctrl-C and our own messages pass.
+        if isinstance(error, Exception | SystemExit) and not isinstance(error, RegimenError):
+            place = _last_place(traceback, self.path)
+            # The first line: PyTorch appends whole traces of C++ to some messages.
+            said = (str(error).strip().splitlines() or [""])[0].rstrip(".")
+            words = f"{type(error).__name__}: {said}" if said else type(error).__name__
+            raise self.kind(f"{self.what} raised {words}{place}; {self.repair}") from error
+
+
+def _last_place(traceback: TracebackType | None, path: Path | None) -> str:
+    """Return the last line of a file that was reached, in words; empty where none was."""
+    line = 0
+    while traceback is not None and path is not None:
+        if Path(traceback.tb_frame.f_code.co_filename).resolve() == path.resolve():
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return f" (line {line})" if line else ""
+
+
+def names_own_module(text: str) -> bool:
+    """Return whether a text means a function in a file of the user's own.
+
+    Example:
+        >>> names_own_module("nets/mine.py:small"), names_own_module("mlp:8")
+        (True, False)
+    """
+    return text.endswith(".py") or text.rpartition(":")[0].endswith(".py")
+
+
+def split_name(text: str) -> tuple[Path, str]:
+    """Return the file and the function that `FILE.py:FUNCTION` names.
+
+    Raises:
+        OptionError: There is no function in it, or no such file.
+    """
+    file, _, function = text.rpartition(":") if not text.endswith(".py") else (text, "", "")
+    if not function:
+        raise OptionError(f"expected {FORM}, got {text}; add :FUNCTION")
+    if not Path(file).is_file():
+        raise OptionError(f"expected {FORM}, got {text}: there is no file {file}")
+    return Path(file), function
+
+
+def run_file(path: Path, function: str, shown: str) -> Callable[[], nn.Module]:
+    """Run a file and return a function that it defines; a class that needs no arguments is a function too.
+
+    PyTorch's default generator and number of threads are afterwards what they were.
+
+    Args:
+        path: The file.
+        function: Name of the function.
+        shown: The file as the user wrote it.
+
+    Raises:
+        OptionError: There is no such function, or the file raises.
+    """
+    # One name for each file: those of two folders may have the same stem.
+    name = f"regimen_user_{path.stem}_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise OptionError(f"expected a Python file, got {shown}")
+    loaded = importlib.util.module_from_spec(spec)
+    threads = torch.get_num_threads()
+    with torch.random.fork_rng(devices=[]), _importable_beside(path, loaded), UserCode(f"running {shown}", path):
+        spec.loader.exec_module(loaded)
+    torch.set_num_threads(threads)
+    factory = getattr(loaded, function, None)
+    if not callable(factory):
+        own = [key for key, value in vars(loaded).items() if callable(value) and not key.startswith("_")]
+        found = "there is none of that name" if factory is None else f"{function} is {type(factory).__name__}"
+        raise OptionError(f"expected a function {function} in {shown}, {found}{nearest(function, own) if own else ''}")
+    return factory  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _importable_beside(path: Path, loaded: ModuleType) -> Iterator[None]:
+    """Let the file import its neighbours, and find itself, while it runs, as `python FILE.py` would."""
+    folder = str(path.resolve().parent)
+    sys.path.insert(0, folder)
+    # Dataclasses look their module up by name.
+    sys.modules[loaded.__name__] = loaded
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+
+
+def text_of_file(path: Path) -> str:
+    """Return the source of a file and of the neighbours that it imports, by name, each with what it imports in turn.
+
+    Raises:
+        OptionError: The file can not be read.
+    """
+    texts: dict[str, str] = {}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        name = file.relative_to(path.parent).as_posix()
+        if name not in texts:
+            try:
+                texts[name] = file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                raise OptionError(f"expected {FORM}, got {path}, which can not be read: {error}") from error
+            waiting += _neighbours(texts[name], path.parent)
+    return repr(sorted(texts.items()))
+
+
+def _neighbours(text: str, folder: Path) -> list[Path]:
+    """Return the files of a folder that a source imports."""
+    try:
+        statements = list(ast.walk(ast.parse(text)))
+    except SyntaxError:
+        return []  # running it says where
+    names = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
+    for node in statements:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    places = [folder.joinpath(*name.split(".")) for name in names]
+    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
+    return [file for file in files if file.is_file()]
+
+
+def text_of_callable(factory: Callable[..., Any]) -> str:
+    """Return what tells a function or class from others: its source, else its byte code; and what is bound to it.
+
+    Example:
+        >>> width = 3
+        >>> text_of_callable(functools.partial(nn.Linear, width, 2)) == text_of_callable(
+        ...     functools.partial(nn.Linear, 4, 2)
+        ... )
+        False
+    """
+    if isinstance(factory, functools.partial):
+        bound = (factory.args, sorted(factory.keywords.items()))
+        return f"{text_of_callable(factory.func)}{_plain(bound)}"
+    if not (inspect.isfunction(factory) or inspect.ismethod(factory) or inspect.isclass(factory)):
+        return text_of_callable(type(factory))
+    closed = []
+    if inspect.isfunction(factory):
+        cells = [cell for cell in factory.__closure__ or () if _filled(cell)]
+        held = [*(factory.__defaults__ or ()), *(cell.cell_contents for cell in cells)]
+        closed = [_plain(value) for value in held if isinstance(value, PLAIN)]
+        closed += [text_of_callable(value) for value in held if inspect.isfunction(value) and value is not factory]
+    try:
+        text = inspect.getsource(factory)
+    except (OSError, TypeError):
+        text = _byte_code(factory)
+    return "\n".join([text, *closed])
+
+
+def _plain(value: Any) -> str:
+    # Objects without a text of their own are written with their address, which is another in each process.
+    return repr(value) if " at 0x" not in repr(value) else type(value).__qualname__
+
+
+def _filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - asking is the only way to know
+    except ValueError:
+        return False
+    return True
+
+
+def _byte_code(factory: Any) -> str:
+    """Return the code of a function, or of all methods of a class, as text without file names and lines."""
+    if inspect.ismethod(factory):
+        factory = factory.__func__
+    if inspect.isclass(factory):
+        methods = sorted((name, value) for name, value in vars(factory).items() if inspect.isfunction(value))
+        return repr([factory.__qualname__, *((name, _code(value.__code__)) for name, value in methods)])
+    return repr(_code(factory.__code__)) if inspect.isfunction(factory) else getattr(factory, "__qualname__", "")
+
+
+def _code(code: types.CodeType) -> tuple[Any, ...]:
+    constants = tuple(_code(part) if isinstance(part, types.CodeType) else part for part in code.co_consts)
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
