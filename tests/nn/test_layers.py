@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import regimen.nn as rnn
 from regimen.errors import OptionError
-from regimen.kernels import dropout_mask, effective_p, keep_scale
+from regimen.kernels import dropout_autograd, dropout_mask, effective_p, keep_scale
 from regimen.nn import StreamLayer, step
 from regimen.streams import Purpose, counter3, normal, words
 
@@ -44,6 +44,12 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """With the C++ kernels that this machine takes, and without any."""
     if request.param:
         monkeypatch.setenv("REGIMEN_ISA", request.param)
+
+
+@pytest.fixture(params=[dropout_autograd.KEPT_ELEMENTS, 0], ids=["kept masks", "masks drawn again"])
+def both_backwards(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the masks of small tensors kept for backward, and with all drawn again there."""
+    monkeypatch.setattr(dropout_autograd, "KEPT_ELEMENTS", request.param)
 
 
 # --- drop-in for torch.nn -----------------------------------------------------------------------------------------
@@ -362,6 +368,7 @@ def test_first_and_second_derivatives_are_those_of_finite_differences(name: str,
     assert torch.autograd.gradgradcheck(curved, x)
 
 
+@pytest.mark.usefixtures("both_backwards")
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("strides", ["transposed", "expanded"])
 def test_gradients_of_any_strides_pass_through_the_mask(name: str, strides: str) -> None:
@@ -376,6 +383,7 @@ def test_gradients_of_any_strides_pass_through_the_mask(name: str, strides: str)
         assert torch.equal(strided, gradient * drop(layer, torch.ones_like(x)))
 
 
+@pytest.mark.usefixtures("both_backwards")
 def test_a_gradient_of_stride_zero_reads_nothing_else() -> None:
     x = torch.ones(33, 65, requires_grad=True)
     layer = rnn.Dropout(0.5, seed=KEY)
@@ -385,14 +393,31 @@ def test_a_gradient_of_stride_zero_reads_nothing_else() -> None:
     assert torch.equal(x.grad, y.detach())
 
 
-def test_what_autograd_keeps_of_a_forward_is_no_tensor() -> None:
-    """The mask is drawn again in backward."""
+@pytest.mark.parametrize("name", ["Dropout", "AlphaDropout", "GaussianDropout", "DropPath"])
+@pytest.mark.parametrize("rows", [512, 513])
+def test_what_autograd_keeps_of_a_forward_is_at_most_a_small_mask(name: str, rows: int) -> None:
+    """A larger one is drawn again in backward."""
     kept: list[Tensor] = []
-    x = torch.ones(8, 8, requires_grad=True)
+    x = torch.ones(rows, 8, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
-        for name in ("Dropout", "AlphaDropout", "GaussianDropout", "DropPath"):
-            make(name)(x)
-    assert not kept
+        y = make(name)(x)
+    small = name in ("Dropout", "DropPath") and x.numel() <= dropout_autograd.KEPT_ELEMENTS
+    assert len(kept) == small
+    assert all(torch.equal(mask, y) for mask in kept)
+
+
+@pytest.mark.parametrize("inplace", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_kept_and_redrawn_masks_give_the_same_bits(name: str, inplace: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    x = example(name).requires_grad_()
+    found = []
+    for elements in (dropout_autograd.KEPT_ELEMENTS, 0):
+        monkeypatch.setattr(dropout_autograd, "KEPT_ELEMENTS", elements)
+        y = drop(make(name, 0.3, seed=KEY, inplace=inplace), x * -1.0)
+        (slope,) = torch.autograd.grad(y, x, torch.linspace(-1.0, 1.0, x.numel()).view_as(x))
+        found.append((y.detach(), slope))
+    for kept, redrawn in zip(*found, strict=True):
+        assert torch.equal(kept.view(torch.int32), redrawn.view(torch.int32))
 
 
 # --- torch.nn's rules of shapes -----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from torch.func import grad, jacfwd, jacrev, jvp, vmap
 from torch.utils.checkpoint import checkpoint
 
 from regimen.errors import OptionError
-from regimen.kernels import Form, dropout_mask, keep_scale, keep_threshold
+from regimen.kernels import Form, dropout_autograd, dropout_mask, keep_scale, keep_threshold
 from regimen.nn import (
     AlphaDropout,
     DropConnectLinear,
@@ -31,6 +31,12 @@ from regimen.nn import (
 KEY = 7
 LAYERS = [Dropout, Dropout1d, AlphaDropout, GaussianDropout, DropPath]
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")  # of torch's own decompositions
+
+
+@pytest.fixture(autouse=True, params=[dropout_autograd.KEPT_ELEMENTS, 0], ids=["kept masks", "masks drawn again"])
+def masks(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the masks of small tensors kept for backward, and with all drawn again there."""
+    monkeypatch.setattr(dropout_autograd, "KEPT_ELEMENTS", request.param)
 
 
 @pytest.fixture(autouse=True)
