@@ -122,7 +122,7 @@ class Phases:
         jobs = self._search_jobs([(BASELINE, recipe), *((arm.name, arm.recipe(recipe)) for arm in self.plan.arms)])
         self.ledger.execute("search", jobs)
         baseline = self.ledger.of("search", BASELINE)
-        self._check_baseline(baseline)
+        self.check_baseline(baseline)
         split = jobs[0].run.split
         mean = float(metrics(baseline).mean())
         effect = self.plan.smallest_effect or smallest_effect(METRICS[self.plan.metric], mean, len(split.validation))
@@ -146,7 +146,12 @@ class Phases:
             smallest_effect=effect,
         )
 
-    def _check_baseline(self, baseline: Sequence[RunResult]) -> None:
+    def check_baseline(self, baseline: Sequence[RunResult]) -> None:
+        """Refuse a baseline that never trained, and note one that sometimes did not.
+
+        Raises:
+            EngineError: Every run diverged.
+        """
         diverged = sum(result.status == "diverged" for result in baseline)
         if diverged == len(baseline):
             raise EngineError(
