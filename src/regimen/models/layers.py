@@ -85,12 +85,14 @@ class ActivationLayer:
 class DropoutLayer:
     """Dropout with drop probability `p` of elements, or of whole channels of images.
 
-    `site` counts the weight layers before it (0 is the input).
+    `site` counts the weight layers before it (0 is the input); in networks of the user's own it is another number, and
+    `call` says how often the same layer was used before.
     """
 
     p: float
     site: int
     kind: DropoutKind = "element"
+    call: int = 0
 
 
 Layer = LinearLayer | ConvLayer | PoolLayer | FlattenLayer | NormLayer | ActivationLayer | DropoutLayer
