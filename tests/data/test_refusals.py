@@ -99,7 +99,7 @@ FILES = {
     "y of another length": ("t.npz", npz(X=X, y=Y[:-1]), {}, r"y of shape \[40\].* got \[39\]"),
     "y with two columns": ("t.npz", npz(X=X, y=np.stack([Y, Y], axis=1)), {}, r"got \[40, 2\]"),
     "flat X": ("t.npz", npz(X=Y, y=Y), {}, r"X of shape \[rows, columns\], got \[40\]"),
-    "images in X": ("t.npz", npz(X=X[:, :, None], y=Y), {}, "give images to from_images, or save them in folders"),
+    "X of three sides with a gap": ("t.npz", npz(X=np.full((40, 2, 2), np.nan), y=Y), {}, "got nan in row 1; samples"),
     "complex X": ("t.npz", npz(X=X + 1j, y=Y), {}, "elements of type complex128"),
     "constant X": ("t.npz", npz(X=np.ones((40, 2)), y=Y), {}, "columns that differ between rows"),
     "too few names of columns": ("t.npz", npz(X=X, y=Y, columns=np.array(["a"])), {}, "3 names of columns .* got 1"),

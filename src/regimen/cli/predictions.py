@@ -9,7 +9,7 @@ import numpy as np
 
 from regimen.cli.folders import write_whole
 from regimen.cli.wording import printable
-from regimen.data import Features, ImageFeatures, read_features
+from regimen.data import Features, ImageFeatures, SampleFeatures, read_features
 from regimen.errors import OptionError
 from regimen.run import SavedModel
 
@@ -51,7 +51,7 @@ def _check_out(out: str | None, data: str) -> None:
         raise OptionError(f"--out: {out} is the file that is read; name another")
 
 
-def as_csv(model: SavedModel, features: Features | ImageFeatures) -> str:
+def as_csv(model: SavedModel, features: Features | ImageFeatures | SampleFeatures) -> str:
     """Return the predictions of the rows, in their order, as CSV with a header line; image files are named first.
 
     Nine digits tell any two float32 numbers apart.

@@ -45,6 +45,17 @@ def read_npz(path: Path) -> pl.DataFrame:
     Raises:
         DataError: The file can not be read, holds pickled objects, lacks `X`, or has arrays that do not fit.
     """
+    arrays = npz_arrays(path)
+    names = arrays.get("columns")
+    return frame_of(arrays["x"], arrays.get("y"), where=str(path), names=None if names is None else names.tolist())
+
+
+def npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an .npz file by their names in small letters; `x` is among them.
+
+    Raises:
+        DataError: The file can not be read, holds pickled objects, or lacks `X`.
+    """
     try:
         # Opened here, because np.load leaves a file that it can not read open.
         with path.open("rb") as file:
@@ -61,8 +72,7 @@ def read_npz(path: Path) -> pl.DataFrame:
     by_name = {name.lower(): array for name, array in arrays.items()}
     if "x" not in by_name:
         raise DataError(f"{path}: expected arrays named X and y, got {listed(list(arrays)) or 'none'}; rename them")
-    names = by_name.get("columns")
-    return frame_of(by_name["x"], by_name.get("y"), where=str(path), names=None if names is None else names.tolist())
+    return by_name
 
 
 def frame_of(

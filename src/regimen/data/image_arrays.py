@@ -10,6 +10,7 @@ import numpy.typing as npt
 from regimen.data.images import Images, as_pixels
 from regimen.data.naming import listed
 from regimen.data.part_notes import notes_on_parts, require_rows
+from regimen.data.structure_reading import structure_of_values
 from regimen.errors import DataError
 
 
@@ -20,6 +21,8 @@ def from_images(
     classes: Sequence[str] | None = None,
     name: str = "images",
     test: tuple[Any, Any] | None = None,
+    group: Any = None,
+    time: Any = None,
 ) -> Images:
     """Make data of images in memory.
 
@@ -30,9 +33,12 @@ def from_images(
         classes: Label of each code; None takes the different values of `y` in their order.
         name: What the images are called in messages and reports.
         test: Pixels and labels of the test part, in the same form; None draws it from the rows.
+        group: Group of each image, `[rows]`; images of one group are never in two parts.
+        time: Time of each image, `[rows]`, numbers or dates; what is scored is later than what is trained on.
 
     Raises:
         DataError: The arrays can not be studied as they are.
+        OptionError: Group or time are given beside each other or beside test.
 
     Example:
         >>> draws = np.random.default_rng(1)
@@ -43,6 +49,7 @@ def from_images(
     cells, notes = as_pixels(pixels, name)
     codes, labels = _coded(y, None if classes is None else tuple(map(str, classes)), len(cells), name)
     require_rows(name, codes, labels, what="image")
+    structure, said = structure_of_values(group, time, len(cells), name, given=["test"] if test is not None else [])
     tested = None
     if test is not None:
         more, further = as_pixels(test[0], f"{name}: test")
@@ -62,8 +69,8 @@ def from_images(
         tested = np.arange(len(cells), len(cells) + len(more))
         cells, notes = np.concatenate([cells, more]), (*notes, *further)
         codes = np.concatenate([codes, np.array([labels.index(label) for label in found])[told]])
-    images = Images(name=name, pixels=cells, y=codes, classes=labels, test_rows=tested)
-    return replace(images, notes=(*notes, *notes_on_parts(images)))
+    images = Images(name=name, pixels=cells, y=codes, classes=labels, test_rows=tested, structure=structure)
+    return replace(images, notes=(*notes, *said, *notes_on_parts(images)))
 
 
 def _coded(

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from regimen.data.pixel_files import BLOCK, Pixels, Place, place_of
-from regimen.data.tables import Rows, Table, canonical_bytes, rows_of_no_part
+from regimen.data.structure import Structure
+from regimen.data.tables import Rows, canonical_bytes, rows_of_no_part
 from regimen.errors import DataError
 from regimen.records import Task
 
@@ -51,6 +52,7 @@ class Images(ImageFeatures):
         classes: Label of each code.
         test_rows: Rows of the official test files, or of a given test folder, or None.
         validation_rows: Rows of a given validation folder, or None.
+        structure: Groups or times of the rows, or None.
         digest: SHA-256 of the content as hex; neither the name nor the notes enter.
 
     Raises:
@@ -67,6 +69,7 @@ class Images(ImageFeatures):
     classes: tuple[str, ...]
     test_rows: Rows | None = None
     validation_rows: Rows | None = None
+    structure: Structure | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -91,6 +94,8 @@ class Images(ImageFeatures):
             if array is not None:
                 array.setflags(write=False)
                 digest.update(canonical_bytes(array))
+        if self.structure is not None:
+            digest.update(self.structure.content)
         object.__setattr__(self, "digest", digest.hexdigest())
 
     def __getstate__(self) -> list[Any]:
@@ -122,10 +127,6 @@ class Images(ImageFeatures):
     def drawn_rows(self) -> Rows:
         """Rows of the main files: those from which parts are drawn."""
         return rows_of_no_part(self.n, self.test_rows, self.validation_rows)
-
-
-# What can be split, prepared and trained on.
-Data = Table | Images
 
 
 def as_pixels(values: Any, where: str) -> tuple[Pixels, tuple[str, ...]]:

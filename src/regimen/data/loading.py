@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import get_args, overload
+from typing import Any, get_args, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,15 +12,24 @@ from regimen.data.binary_files import frame_of
 from regimen.data.image_features import read_image_features
 from regimen.data.image_loading import load_images, names_images
 from regimen.data.image_preparation import ImagePreparation
-from regimen.data.images import Data, ImageFeatures
+from regimen.data.images import ImageFeatures
+from regimen.data.kinds import Data
 from regimen.data.naming import counted, hint, listed, require_columns
 from regimen.data.part_notes import notes_on_parts, require_rows
 from regimen.data.preparation import Preparation
+from regimen.data.sample_files import load_samples, names_samples, read_samples
+from regimen.data.sample_preparation import SamplePreparation
+from regimen.data.samples import SampleFeatures
 from regimen.data.sources import Source, read
+from regimen.data.structure import By
+from regimen.data.structure_columns import Marked
+from regimen.data.structure_reading import asked, series_of
 from regimen.data.tables import Features, Table
 from regimen.data.targets import read_known_target, read_target
 from regimen.errors import DataError, OptionError
 from regimen.records import Task
+
+AnyPreparation = Preparation | ImagePreparation | SamplePreparation
 
 
 def load(
@@ -32,6 +41,8 @@ def load(
     test: str | None = None,
     validation: str | None = None,
     image_size: int | tuple[int, int] | None = None,
+    group: str | None = None,
+    time: str | None = None,
 ) -> Data:
     """Read a table or images, decide what the columns or parts are, and say so in the notes.
 
@@ -46,10 +57,14 @@ def load(
             source, else draws it.
         validation: Path of a file whose rows validate every run; None draws them anew for each.
         image_size: Height and width of images, or one number for both, in pixels; None keeps that of most.
+        group: Name of a column; rows with the same value there are never in two parts, and it is no feature.
+        time: Name of a column of numbers or dates; what is scored is later than what is trained on, and it is no
+            feature.
 
     Raises:
         DataError: The table or the images can not be studied as they are.
-        OptionError: There is no such task, or an option is for tables and the source is images.
+        OptionError: There is no such task, an option is for tables and the source is images, or both group and time are
+            given.
 
     Example:
         >>> table = load("iris")
@@ -57,10 +72,15 @@ def load(
         (150, 'classification', ('setosa', 'versicolor', 'virginica'))
     """
     if names_images(source):
-        _refuse_table_options(source, target=target, task=task, ignore=ignore)
+        _refuse_table_options(source, target=target, task=task, ignore=ignore, group=group, time=time)
         return load_images(source, test=test, validation=validation, image_size=image_size)
     if image_size is not None:
-        raise OptionError(f"image_size: {source} is a table; leave it out")
+        what = "samples" if names_samples(source) else "a table"
+        raise OptionError(f"image_size: {source} is {what}; leave it out")
+    if names_samples(source):
+        if target not in (None, "y") or ignore:
+            raise OptionError(f"target, ignore: {source} has arrays X and y and no columns; leave them out")
+        return load_samples(source, task=task, test=test, validation=validation, group=group, time=time)
     further = {"test": test, "validation": validation}
     return _table(
         read(source),
@@ -68,6 +88,7 @@ def load(
         task=task,
         ignore=tuple(ignore.split(",")) if isinstance(ignore, str) else tuple(ignore),
         further={part: read(path) for part, path in further.items() if path is not None},
+        structured=asked(group, time),
     )
 
 
@@ -78,6 +99,8 @@ def from_arrays(
     task: Task | None = None,
     columns: Sequence[str] | None = None,
     name: str = "arrays",
+    group: Any = None,
+    time: Any = None,
 ) -> Table:
     """Make a table of arrays in memory, under the same rules as files.
 
@@ -87,6 +110,9 @@ def from_arrays(
         task: `classification` or `regression`; inferred from `y` if None.
         columns: Names of the columns; x0, x1, … if None.
         name: What the table is called in messages and reports.
+        group: Group of each row, `[rows]`, or the name of a column; rows of one group are never in two parts.
+        time: Time of each row, `[rows]`, numbers or dates, or the name of a column; what is scored is later than what
+            is trained on.
 
     Raises:
         DataError: The arrays can not be studied as they are.
@@ -96,8 +122,15 @@ def from_arrays(
         ('0', '1')
     """
     frame = frame_of(x, y, where=name, names=columns)
+    structured = asked(group, time)
+    if structured is not None and not isinstance(structured[1], str):
+        by = structured[0]
+        cells = series_of(structured[1], by, frame.height, name)
+        # A column of the same name stays what it is.
+        beside = by if by not in frame.columns else f"{by} of rows"
+        frame, structured = frame.with_columns(cells.alias(beside)), (by, beside)
     source = Source(name=name, where=name, frame=frame, target="y", whole=True)
-    return _table(source, target=None, task=task, ignore=(), further={})
+    return _table(source, target=None, task=task, ignore=(), further={}, structured=structured)
 
 
 @overload
@@ -109,10 +142,10 @@ def read_features(source: str, preparation: ImagePreparation) -> ImageFeatures: 
 
 
 @overload
-def read_features(source: str, preparation: Preparation | ImagePreparation) -> Features | ImageFeatures: ...
+def read_features(source: str, preparation: AnyPreparation) -> Features | ImageFeatures | SampleFeatures: ...
 
 
-def read_features(source: str, preparation: Preparation | ImagePreparation) -> Features | ImageFeatures:
+def read_features(source: str, preparation: AnyPreparation) -> Features | ImageFeatures | SampleFeatures:
     """Read rows to predict, with or without a target or labels.
 
     Args:
@@ -124,6 +157,8 @@ def read_features(source: str, preparation: Preparation | ImagePreparation) -> F
     """
     if isinstance(preparation, ImagePreparation):
         return read_image_features(source, preparation)
+    if isinstance(preparation, SamplePreparation):
+        return read_samples(source)
     found = read(source)
     names = [column.name for column in preparation.columns]
     require_columns(found.where, found.frame.columns, names, "the columns that the model was trained on")
@@ -135,29 +170,39 @@ def read_features(source: str, preparation: Preparation | ImagePreparation) -> F
     return replace(features, notes=(*features.notes, note))
 
 
-def _refuse_table_options(source: str, *, target: str | None, task: Task | None, ignore: Iterable[str]) -> None:
-    given = {"target": target, "task": None if task == "classification" else task, "ignore": ", ".join(ignore)}
+def _refuse_table_options(source: str, *, task: Task | None, ignore: Iterable[str], **columns: str | None) -> None:
+    given = {"task": None if task == "classification" else task, "ignore": ", ".join(ignore)} | columns
     for name, value in given.items():
         if value:
             raise OptionError(f"{name}: {source} is images, which have classes and no columns; leave out {value!r}")
 
 
 def _table(
-    source: Source, *, target: str | None, task: Task | None, ignore: tuple[str, ...], further: dict[str, Source]
+    source: Source,
+    *,
+    target: str | None,
+    task: Task | None,
+    ignore: tuple[str, ...],
+    further: dict[str, Source],
+    structured: tuple[By, str] | None = None,
 ) -> Table:
     chosen = _target_name(source, target)
     _check_ignored(source, ignore, chosen)
+    marked = None if structured is None else Marked.of(source, *structured, target=chosen)
     if task is not None and task not in get_args(Task):
         raise OptionError(f"task: expected classification or regression, got {task!r}{hint(str(task), get_args(Task))}")
     known = source.task if chosen == source.target else None
     answer = read_target(source.frame[chosen], source.where, task or known)
+    if marked is not None:
+        answer, ignore = marked.keep(answer), (*ignore, marked.column)
     require_rows(source.where, answer.y, answer.classes)
     columns, notes = described(source, [*ignore, chosen], answer.rows)
     parts, targets = [features_of(source, columns, answer.rows)], [answer]
-    wanted = [*(column.name for column in columns), chosen]
+    wanted = [*(column.name for column in columns), chosen, *([] if marked is None else [marked.column])]
     for part, file in further.items():
         require_columns(file.where, file.frame.columns, wanted, f"the columns of {source.where} in the {part} file")
-        targets.append(read_known_target(file.frame[chosen], file.where, answer.task, answer.classes))
+        told = read_known_target(file.frame[chosen], file.where, answer.task, answer.classes)
+        targets.append(told if marked is None else marked.further(file, told))
         parts.append(features_of(file, columns, targets[-1].rows))
         extra = [name for name in file.frame.columns if name not in source.frame.columns]
         if extra:
@@ -176,9 +221,11 @@ def _table(
         classes=answer.classes,
         test_rows=given.get("test"),
         validation_rows=given.get("validation"),
+        structure=None if marked is None else marked.structure(list(further)),
     )
     said = [note for file in (source, *further.values()) for note in file.notes]
     said += [note for found in targets for note in found.notes]
+    said += [] if marked is None else marked.notes
     return replace(table, notes=(*said, *notes, *merged.notes, *notes_on_parts(table)))
 
 

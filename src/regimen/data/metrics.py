@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data.images import Data
+from regimen.data.kinds import Data
 from regimen.data.tables import Floats
 from regimen.errors import OptionError, nearest
 from regimen.records import Task

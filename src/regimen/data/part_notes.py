@@ -5,9 +5,10 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data.images import Data, Images
+from regimen.data.duplicates import near_duplicates
+from regimen.data.kinds import Data, row_word
 from regimen.data.naming import counted
-from regimen.data.split import SMALL_CLASS, Parts, hold_out, near_duplicates, small_classes
+from regimen.data.split import SMALL_CLASS, Parts, hold_out, small_classes
 from regimen.errors import DataError
 
 # Below this, the parts have too few rows for any verdict.
@@ -21,7 +22,7 @@ def require_rows(where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...],
         where: What the data is called in messages.
         y: Class codes, or amounts, of the main file.
         classes: Label of each code; empty for amounts.
-        what: `row` or `image`.
+        what: `row`, `image` or `sample`.
 
     Raises:
         DataError: There are fewer than 20 rows, or fewer than two classes with 5 or more.
@@ -37,18 +38,23 @@ def require_rows(where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...],
         raise DataError(
             f"{where}: expected at least two classes with {SMALL_CLASS} or more {what}s, got {enough} (largest: "
             f"{classes[int(counts.argmax())]!r} with {counted(int(counts.max()), what)}); add {what}s of other classes "
-            + ("or name another target" if what == "row" else "or name another folder")
+            + {"row": "or name another target", "image": "or name another folder"}.get(what, "or give other targets")
         )
 
 
 def notes_on_parts(data: Data) -> Iterator[str]:
     """Yield what is to be said: classes too small to divide, rows that occur in two parts."""
-    what, equal = ("image", "pixel by pixel") if isinstance(data, Images) else ("row", "equal after rounding")
+    what = row_word(data)
+    equal = {"image": "pixel by pixel", "sample": "number by number"}.get(what, "equal after rounding")
     small = small_classes(data)
     for code in small:
         rows = int((data.y[data.drawn_rows] == code).sum())
-        yield f"class {data.classes[code]!r} has {counted(rows, what)}, too few to divide: they go to training only"
+        where = "they go to training only"
+        if data.structure is not None:
+            where = f"where they are is left to the {data.structure.by}s"
+        yield f"class {data.classes[code]!r} has {counted(rows, what)}, too few to divide: {where}"
     parts = hold_out(data)
+    yield from _late_classes(data, parts, what)
     compared = {"test": parts}
     if data.validation_rows is not None:
         compared["validation"] = Parts(development=data.drawn_rows, test=data.validation_rows)
@@ -56,3 +62,13 @@ def notes_on_parts(data: Data) -> Iterator[str]:
         twice = near_duplicates(data, pair)
         if twice:
             yield f"{twice:,} of {counted(len(pair.test), f'{part} {what}')} also occur, {equal}, among the others"
+
+
+def _late_classes(data: Data, parts: Parts, what: str) -> Iterator[str]:
+    """Yield which classes of the test part nothing can be learnt about, as they occur nowhere else."""
+    if data.structure is None or data.task == "regression":
+        return
+    alone = np.setdiff1d(data.y[parts.test], data.y[parts.development])
+    for code in alone:
+        rows = int((data.y[parts.test] == code).sum())
+        yield f"class {data.classes[code]!r} is in the test part alone ({counted(rows, what)}): nothing can learn it"

@@ -1,4 +1,4 @@
-"""A table or images, split and prepared: the tensors that engines train on."""
+"""A table, images or samples, split and prepared: the tensors that engines train on."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from regimen.data.image_preparation import ImagePreparation
-from regimen.data.images import Data, Images
+from regimen.data.images import Images
+from regimen.data.kinds import Data
 from regimen.data.pixel_files import gathered
 from regimen.data.preparation import Constants, Preparation, Scaling
+from regimen.data.sample_preparation import SamplePreparation
+from regimen.data.samples import Samples
 from regimen.data.split import Split
 from regimen.data.tables import Floats, Rows, Table
 
@@ -24,14 +27,14 @@ class Prepared:
 
     Attributes:
         x: What `scaled` takes, by part (`train`, `validation`, `test`): of a table float32 `[rows, features]`; of
-            images their bytes, uint8 `[rows, channels, height, width]`.
+            images their bytes, uint8 `[rows, channels, height, width]`; samples as they are, float32 or int64.
         y: Targets by part: int64 class codes, or float32 standardized by the training targets, `[rows]`.
         preparation: What was fitted on the training rows.
     """
 
     x: dict[str, Tensor]
     y: dict[str, Tensor]
-    preparation: Preparation | ImagePreparation
+    preparation: Preparation | ImagePreparation | SamplePreparation
     _offset: Tensor | None = field(init=False, repr=False, default=None)
     _factor: Tensor | None = field(init=False, repr=False, default=None)
 
@@ -43,8 +46,8 @@ class Prepared:
     def scaled(self, x: Tensor) -> Tensor:
         """Return rows of `x[part]` as inputs of the network.
 
-        Rows of a table are inputs already. Of images each channel becomes (pixel / 255 - center) / scale, float32 in
-        channels-last memory.
+        Rows of a table and samples are inputs already. Of images each channel becomes (pixel / 255 - center) / scale,
+        float32 in channels-last memory.
 
         Args:
             x: Any rows of a part, on any device.
@@ -56,7 +59,7 @@ class Prepared:
 
     @property
     def inputs(self) -> tuple[int, ...]:
-        """Shape of one input of the network: (features,), or (channels, height, width)."""
+        """Shape of one input of the network: (features,), (channels, height, width), or that of a sample."""
         return self.preparation.inputs
 
     @property
@@ -66,7 +69,7 @@ class Prepared:
 
     @property
     def black(self) -> tuple[float, ...]:
-        """Input that a black pixel gives, for each channel; empty for a table."""
+        """Input that a black pixel gives, for each channel; empty for what is no image."""
         return self.preparation.black if isinstance(self.preparation, ImagePreparation) else ()
 
     @property
@@ -95,9 +98,10 @@ def prepare(data: Data, split: Split, scaling: Scaling | Constants = "standard")
     The result is kept and shared by later calls with equal arguments: do not write into its tensors.
 
     Args:
-        data: The table or images.
+        data: The table, images or samples.
         split: Rows of the parts.
-        scaling: Of numbers, see `Preparation.fit`, or of channels, see `ImagePreparation.fit`.
+        scaling: Of numbers, see `Preparation.fit`, or of channels, see `ImagePreparation.fit`; of samples nothing is
+            scaled, whatever it says.
 
     Raises:
         OptionError: There is no such scaling, or given numbers do not fit the data.
@@ -109,7 +113,9 @@ def prepare(data: Data, split: Split, scaling: Scaling | Constants = "standard")
         >>> prepared.x["train"].shape, sorted(prepared.x)
         (torch.Size([90, 4]), ['train', 'validation'])
     """
-    return _pair_of(data, split).prepared(scaling) if isinstance(data, Images) else _prepared(data, split, scaling)
+    if isinstance(data, Images):
+        return _pair_of(data, split).prepared(scaling)
+    return _samples_of(data, split) if isinstance(data, Samples) else _prepared(data, split, scaling)
 
 
 # All arms of a pair share one preparation; a study works on few pairs at a time.
@@ -119,6 +125,17 @@ def _prepared(table: Table, split: Split, scaling: Scaling | Constants) -> Prepa
     return Prepared(
         x={part: torch.from_numpy(preparation.apply(table, rows)) for part, rows in _parts(split).items()},
         y={part: torch.from_numpy(_targets(table, preparation)[rows]) for part, rows in _parts(split).items()},
+        preparation=preparation,
+    )
+
+
+# One, because it holds a copy of all samples, and runs come pair by pair.
+@lru_cache(maxsize=1)
+def _samples_of(samples: Samples, split: Split) -> Prepared:
+    preparation = SamplePreparation.fit(samples, split.train)
+    return Prepared(
+        x={part: torch.from_numpy(samples.x[rows]) for part, rows in _parts(split).items()},
+        y={part: torch.from_numpy(_targets(samples, preparation)[rows]) for part, rows in _parts(split).items()},
         preparation=preparation,
     )
 
@@ -150,7 +167,7 @@ def _parts(split: Split) -> dict[str, Rows]:
     return {part: rows for part, rows in parts.items() if len(rows)}
 
 
-def _targets(table: Table, preparation: Preparation) -> npt.NDArray[Any]:
-    if table.task == "classification":
-        return table.y
-    return ((table.y - preparation.target_mean) / preparation.target_scale).astype(np.float32)
+def _targets(data: Table | Samples, preparation: Preparation | SamplePreparation) -> npt.NDArray[Any]:
+    if data.task == "classification":
+        return data.y
+    return ((data.y - preparation.target_mean) / preparation.target_scale).astype(np.float32)

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from regimen.data.structure import Structure
 from regimen.records import Task
 
 Floats = npt.NDArray[np.float64]
@@ -99,6 +100,7 @@ class Table(Features):
         classes: Labels as in the file, in the order of their codes; empty for regression.
         test_rows: Rows that came from a test file, or None.
         validation_rows: Rows that came from a validation file, or None.
+        structure: Groups or times of the rows, or None.
         digest: SHA-256 of the content as hex; neither the name nor the notes enter.
     """
 
@@ -108,6 +110,7 @@ class Table(Features):
     classes: tuple[str, ...] = ()
     test_rows: Rows | None = None
     validation_rows: Rows | None = None
+    structure: Structure | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -119,6 +122,8 @@ class Table(Features):
                 # All processes and cached preparations share these arrays.
                 array.setflags(write=False)
                 digest.update(canonical_bytes(array))
+        if self.structure is not None:
+            digest.update(self.structure.content)
         object.__setattr__(self, "digest", digest.hexdigest())
 
     def __eq__(self, other: object) -> bool:

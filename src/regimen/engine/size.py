@@ -2,8 +2,9 @@
 
 from functools import cache
 
-from regimen.data import Images
+from regimen.data import Images, Table
 from regimen.data.machine import free_memory
+from regimen.engine.chains import layers_of
 from regimen.engine.native import why_not
 from regimen.models import LinearLayer
 from regimen.run import Run
@@ -79,10 +80,10 @@ def _free_at_first(digest: str) -> int:
 
 def weights(run: Run) -> int:
     """Return how many weights the linear layers have; of a table before its preparation, which may add a few inputs."""
-    data = run.data
-    if isinstance(data, Images):
-        layers = run.layers(data.shape, len(data.classes))
-    else:
+    data, outputs = run.data, len(run.data.classes) or 1
+    if isinstance(data, Table):
         inputs = data.numbers.shape[1] + sum(len(column.levels) for column in data.columns)
-        layers = run.layers(inputs, len(data.classes) or 1)
+        layers = layers_of(run, inputs, outputs)
+    else:
+        layers = layers_of(run, data.shape, outputs)
     return sum(layer.in_features * layer.out_features for layer in layers if isinstance(layer, LinearLayer))

@@ -138,8 +138,9 @@ class ConvNet:
             OptionError: The inputs are no images, or too small for the pools, or the number of rates does not fit.
         """
         shape = shape_of(inputs)
-        if len(shape) == 1:
-            raise OptionError(f"model: {self.name} needs images, got the columns of a table; take --model mlp")
+        if len(shape) != 3:
+            found = "the columns of a table" if len(shape) == 1 else f"inputs of shape {list(shape)}"
+            raise OptionError(f"model: {self.name} needs images, got {found}; take --model mlp")
         places = {"convolution": len(self.convolutions), "hidden layer": len(self.hidden)}
         rates = rates_for(dropout, {what: count for what, count in places.items() if count}, self.name)
         described: list[Layer] = [DropoutLayer(input_dropout, 0)] if input_dropout else []

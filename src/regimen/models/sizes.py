@@ -7,7 +7,8 @@ from regimen.errors import OptionError, nearest
 from regimen.models.layers import ACTIVATIONS
 
 MAX_WIDTH = 16_384
-# Shape of one input: the columns of a table, or channels, height and width of an image. A number stands for columns.
+# Shape of one input: the columns of a table, channels, height and width of an image, or the shape of a sample. A number
+# stands for columns.
 Inputs = int | tuple[int, ...]
 
 
@@ -15,15 +16,15 @@ def shape_of(inputs: Inputs) -> tuple[int, ...]:
     """Return the shape of one input.
 
     Raises:
-        OptionError: It is neither columns nor an image.
+        OptionError: Some side is below 1.
 
     Example:
         >>> shape_of(4), shape_of((3, 32, 32))
         ((4,), (3, 32, 32))
     """
     shape = inputs if isinstance(inputs, tuple) else (inputs,)
-    if len(shape) not in (1, 3) or min(shape) < 1:
-        raise OptionError(f"inputs: expected a number of columns, or channels, height and width of images, got {shape}")
+    if min(shape, default=0) < 1:
+        raise OptionError(f"inputs: expected a number of columns, or the shape of one input, got {shape}")
     return shape
 
 

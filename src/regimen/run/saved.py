@@ -10,7 +10,15 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from regimen.data import Features, ImageFeatures, ImagePreparation, Preparation, prepare
+from regimen.data import (
+    Features,
+    ImageFeatures,
+    ImagePreparation,
+    Preparation,
+    SampleFeatures,
+    SamplePreparation,
+    prepare,
+)
 from regimen.data.tables import Rows
 from regimen.errors import DataError, InputError, OptionError, StoreError
 from regimen.models import Model, build, parse_model
@@ -25,6 +33,7 @@ from regimen.streams import check_key
 CHUNK = 8192
 
 Outputs = npt.NDArray[np.float64]
+AnyFeatures = Features | ImageFeatures | SampleFeatures
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -55,7 +64,7 @@ class SavedModel:
 
     model: Model
     recipe: Recipe
-    preparation: Preparation | ImagePreparation
+    preparation: Preparation | ImagePreparation | SamplePreparation
     keys: tuple[int, ...]
     states: tuple[State, ...]
 
@@ -121,17 +130,17 @@ class SavedModel:
         with torch.device("meta"):
             return build(layers, key=self.keys[index])
 
-    def predict_outputs(self, features: Features | ImageFeatures) -> Outputs:
+    def predict_outputs(self, features: AnyFeatures) -> Outputs:
         """Return what metrics take, float64 `[rows, outputs]`: logits, or amounts in the target's unit.
 
         Several networks are averaged: amounts as they are; for classes the probabilities, returned as logarithms.
 
         Args:
-            features: A table, images, or rows read by `regimen.data.read_features`.
+            features: A table, images, samples, or rows read by `regimen.data.read_features`.
 
         Raises:
-            DataError: The columns or the size are not those trained on, images are given where a table was trained on
-                or the other way round, or values are so large that the outputs overflow.
+            DataError: The columns or the size are not those trained on, one kind of data is given where another was
+                trained on, or values are so large that the outputs overflow.
         """
         networks = self.networks()
         outputs = np.empty((features.n, self.preparation.outputs))
@@ -149,19 +158,23 @@ class SavedModel:
             )
         return outputs
 
-    def _inputs(self, features: Features | ImageFeatures, rows: Rows) -> torch.Tensor:
-        if isinstance(self.preparation, ImagePreparation):
-            if not isinstance(features, ImageFeatures):
-                raise DataError(f"{features.name}: expected images, which the model was trained on, got a table")
-            inputs = torch.from_numpy(self.preparation.apply(features, rows))
-            return inputs.contiguous(memory_format=torch.channels_last)
-        if isinstance(features, ImageFeatures):
-            raise DataError(f"{features.name}: expected a table, which the model was trained on, got images")
-        return torch.from_numpy(self.preparation.apply(features, rows))
+    def _inputs(self, features: AnyFeatures, rows: Rows) -> torch.Tensor:
+        match self.preparation, features:
+            case ImagePreparation(), ImageFeatures():
+                inputs = torch.from_numpy(self.preparation.apply(features, rows))
+                return inputs.contiguous(memory_format=torch.channels_last)
+            case Preparation(), Features():
+                return torch.from_numpy(self.preparation.apply(features, rows))
+            case SamplePreparation(), SampleFeatures():
+                return torch.from_numpy(self.preparation.apply(features, rows))
+        raise DataError(
+            f"{features.name}: expected {_WHAT[type(self.preparation)]}, which the model was trained on, got "
+            f"{next(what for kind, what in _FEATURES.items() if isinstance(features, kind))}"
+        )
 
     def _weight_of_a_row(self) -> int:
         """Return how many rows of a table an image counts for: a hidden layer of a convolution is as large as it is."""
-        return 32 if isinstance(self.preparation, ImagePreparation) else 1
+        return 1 if isinstance(self.preparation, Preparation) else 32
 
     def _mean(self, outputs: Sequence[npt.NDArray[np.float32]]) -> Outputs:
         if len(outputs) == 1:
@@ -171,14 +184,14 @@ class SavedModel:
             return np.asarray(each.mean(axis=0), dtype=np.float64)
         return np.asarray(np.logaddexp.reduce(_log_softmax(each), axis=0) - np.log(len(each)), dtype=np.float64)
 
-    def predict(self, features: Features | ImageFeatures) -> npt.NDArray[Any]:
+    def predict(self, features: AnyFeatures) -> npt.NDArray[Any]:
         """Return for each row its label, as text as in the data trained on, or its amount in the target's unit."""
         outputs = self.predict_outputs(features)
         return (
             outputs[:, 0] if self.task == "regression" else np.array(self.classes, dtype=object)[outputs.argmax(axis=1)]
         )
 
-    def probabilities(self, features: Features | ImageFeatures) -> Outputs:
+    def probabilities(self, features: AnyFeatures) -> Outputs:
         """Return the probability of each class, float64 `[rows, classes]`, in the order of `classes`.
 
         Raises:
@@ -223,6 +236,10 @@ class SavedModel:
             )
         except InputError as error:
             raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
+
+
+_WHAT = {Preparation: "a table", ImagePreparation: "images", SamplePreparation: "samples"}
+_FEATURES = {Features: "a table", ImageFeatures: "images", SampleFeatures: "samples"}
 
 
 def _kind(tensor: torch.Tensor | npt.NDArray[Any]) -> str:

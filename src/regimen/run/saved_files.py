@@ -13,7 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from regimen import __version__
-from regimen.data import ImagePreparation, Preparation
+from regimen.data import ImagePreparation, Preparation, SamplePreparation
 from regimen.errors import StoreError
 
 SCHEMA = 1
@@ -32,13 +32,13 @@ class Description:
         recipe: The recipe as TOML.
         keys: Run key of each network.
         preparation: Columns, levels, imputations, scales, task, target and classes; or size, scales and classes of
-            images.
+            images, or shape and classes of samples.
     """
 
     model: str
     recipe: str
     keys: tuple[int, ...]
-    preparation: Preparation | ImagePreparation
+    preparation: Preparation | ImagePreparation | SamplePreparation
 
 
 def write_files(folder: Path, description: Description, states: Sequence[State]) -> None:
@@ -99,9 +99,11 @@ class _Fields:
 def _description(content: Mapping[str, Any]) -> Description:
     fields = msgspec.convert(content, type=_Fields)
     # That of a table, the older of the two, has no kind.
-    preparation: Preparation | ImagePreparation
+    preparation: Preparation | ImagePreparation | SamplePreparation
     if fields.preparation.get("kind") == "images":
         preparation = msgspec.convert(fields.preparation, type=ImagePreparation)
+    elif fields.preparation.get("kind") == "samples":
+        preparation = msgspec.convert(fields.preparation, type=SamplePreparation)
     else:
         preparation = msgspec.convert(fields.preparation, type=Preparation)
     return Description(model=fields.model, recipe=fields.recipe, keys=fields.keys, preparation=preparation)

@@ -1,0 +1,95 @@
+"""Samples of .npz files whose `X` is no table but of more sides: fed to the network as they are."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from regimen.data.binary_files import npz_arrays
+from regimen.data.naming import hint, listed
+from regimen.data.sample_arrays import from_samples, sample_features
+from regimen.data.samples import SampleFeatures, Samples
+from regimen.errors import DataError
+from regimen.records import Task
+
+
+def names_samples(source: str) -> bool:
+    """Tell whether what the user names is an .npz file whose `X` is no table; one that is damaged is left to others."""
+    path = Path(source).expanduser()
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
+    try:
+        return npz_arrays(path)["x"].ndim > 2
+    except DataError:
+        return False
+
+
+def load_samples(
+    source: str,
+    *,
+    task: Task | None = None,
+    test: str | None = None,
+    validation: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+) -> Samples:
+    """Read samples from an .npz file with arrays `X` `[rows, ...]` and `y` `[rows]`.
+
+    Args:
+        source: Path of the file; an array `classes` of text names the classes.
+        task: `classification` or `regression`; None reads it from the type of `y`.
+        test: Path of such a file whose samples are the test part; None draws it.
+        validation: Path of such a file whose samples validate every run; None draws them anew for each.
+        group: Name of the array that holds the group of each row, or None.
+        time: Name of the array that holds the time of each row, or None.
+
+    Raises:
+        DataError: A file can not be read or studied.
+    """
+    arrays = _pair(source)
+    for option, name in (("group", group), ("time", time)):
+        if name is not None and name.lower() not in arrays:
+            names = [known for known in arrays if known not in ("x", "y", "classes")]
+            raise DataError(
+                f"{source}: expected an array with the {option} of each row, got none named {name!r}"
+                f"{hint(name, names)} (arrays: {listed(list(arrays))})"
+            )
+    parts = {part: _pair(file) for part, file in (("test", test), ("validation", validation)) if file is not None}
+    given = {part: (found["x"], found["y"]) for part, found in parts.items()}
+    samples = from_samples(
+        arrays["x"],
+        arrays["y"],
+        task=task,
+        classes=arrays["classes"].astype(str).tolist() if "classes" in arrays else None,
+        name=source,
+        test=given.get("test"),
+        validation=given.get("validation"),
+        group=None if group is None else arrays[group.lower()],
+        time=None if time is None else arrays[time.lower()],
+    )
+    # Messages name the path, reports the file.
+    return replace(samples, name=Path(source).stem)
+
+
+def read_samples(source: str) -> SampleFeatures:
+    """Read samples to predict from an .npz file, with or without targets.
+
+    Raises:
+        DataError: The file is none, or can not be read.
+    """
+    path = Path(source).expanduser()
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        raise DataError(f"{source}: expected an .npz file with an array X, as the model was trained on; check the path")
+    return sample_features(npz_arrays(path)["x"], name=path.stem)
+
+
+def _pair(source: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a file that has samples and targets."""
+    path = Path(source).expanduser()
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        raise DataError(f"{source}: expected an .npz file with arrays X and y, got none there; check the path")
+    arrays = npz_arrays(path)
+    if "y" not in arrays:
+        raise DataError(f"{source}: expected targets in an array named y, got {listed(list(arrays))}; add them")
+    return arrays
