@@ -13,14 +13,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from regimen.data import Prepared
+from regimen.data import Prepared, Samples
+from regimen.engine.chains import layers_of, own_chain
 from regimen.engine.reference import Training
 from regimen.engine.workers import one_thread
 from regimen.errors import EngineError
 from regimen.kernels import keep_scale, keep_threshold, native_types
 from regimen.kernels.native import Kernels, find_kernels, why_no_kernels
 from regimen.kernels.native_types import Activation, Criterion, Ending, Normalization, UpdateRule, pointer
-from regimen.models import MLP, ActivationLayer, DropoutLayer, LinearLayer, NormLayer
+from regimen.models import MLP, ActivationLayer, DropoutLayer, LinearLayer, NormLayer, OwnModule
 from regimen.records import RunResult
 from regimen.run import Run
 from regimen.techniques import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, mixup_weights
@@ -48,8 +49,14 @@ SMALLEST_EPSILON = 1e-15
 def why_not(run: Run) -> str | None:
     """Return why this run can not be trained natively, or None if it can."""
     recipe = run.recipe
-    if type(run.model) is not MLP:
+    if isinstance(run.model, OwnModule):
+        found = own_chain(run)
+        if isinstance(found, str):
+            return f"trains plain chains of linear layers only: {found}"
+    elif type(run.model) is not MLP:
         return f"trains multilayer perceptrons only, not {type(run.model).__name__}"
+    if isinstance(run.data, Samples) and run.data.whole:
+        return "trains on floats only, not on whole numbers"
     for name in ("augmentation", "cutmix"):
         if getattr(recipe, name):
             return f"has no {name}"
@@ -177,9 +184,19 @@ class NativeTraining(Training):
         kernels.functions.regimen_submit(pool, ctypes.byref(self.native))
 
     def _parameters(self) -> npt.NDArray[Any]:
-        flat = [p.detach().numpy().ravel() for p in self.network.parameters()]
+        own = dict(self.network.named_parameters())
+        flat = [own[name].detach().numpy().ravel() for name in self._names()[0]]
         self.memory.arrays.append(np.concatenate(flat))
         return self.memory.arrays[-1]
+
+    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the names of parameters and of running statistics in the order of the layers."""
+        if isinstance(self.run.model, OwnModule):
+            found = own_chain(self.run)
+            assert not isinstance(found, str)
+            return found.parameters, found.buffers
+        buffers = (name for name, buffer in self.network.named_buffers() if buffer.is_floating_point())
+        return tuple(name for name, _ in self.network.named_parameters()), tuple(buffers)
 
     def _described(self, tag: int) -> native_types.Run:
         recipe, memory, steps = self.recipe, self.memory, self.recipe.epochs * len(self.slices)
@@ -223,7 +240,7 @@ class NativeTraining(Training):
     def _blocks(self) -> list[native_types.Block]:
         """Gather the layers, in which every linear one begins a block."""
         blocks: list[native_types.Block] = []
-        for layer in self.run.layers(self.data.inputs, self.data.outputs):
+        for layer in layers_of(self.run, self.data.inputs, self.data.outputs):
             match layer:
                 case LinearLayer():
                     blocks.append(
@@ -235,7 +252,8 @@ class NativeTraining(Training):
                     blocks[-1].activation = Activation[layer.kind.upper()]
                 case DropoutLayer() if blocks:
                     blocks[-1].threshold, blocks[-1].keep_scale = keep_threshold(layer.p), keep_scale(layer.p)
-                    blocks[-1].site = layer.site
+                    # The third counter word of the masks has both: the call above the site.
+                    blocks[-1].site = layer.call << 16 | layer.site
         return blocks
 
     def _update_rule(self) -> native_types.Update:
@@ -347,21 +365,14 @@ class NativeTraining(Training):
 
     def _state(self) -> dict[str, Tensor]:
         """Return parameters and buffers by their names in the reference's network."""
-        sizes = [p.numel() for p in self.network.parameters()]
-        flat = np.split(self.parameters, np.cumsum(sizes)[:-1])
-        state: dict[str, Tensor] = {
-            name: _tensor(values).reshape(p.shape)
-            for (name, p), values in zip(self.network.named_parameters(), flat, strict=True)
-        }
         counted = 1 if self.average else self.returned_epoch
-        taken = 0
-        for name, buffer in self.network.named_buffers():
-            if name.endswith("num_batches_tracked"):
-                state[name] = buffer.new_tensor(counted * len(self.slices))
-            else:
-                state[name] = _tensor(self.statistics[taken : taken + buffer.numel()])
-                taken += buffer.numel()
-        return {name: state[name] for name in self.network.state_dict()}
+        state = {name: value.new_tensor(counted * len(self.slices)) for name, value in self.network.named_buffers()}
+        own = self.network.state_dict()
+        for names, values in zip(self._names(), (self.parameters, self.statistics), strict=True):
+            ends = np.cumsum([own[name].numel() for name in names])
+            for name, part in zip(names, np.split(values, ends[:-1]), strict=False):
+                state[name] = _tensor(part).reshape(own[name].shape)
+        return {name: state[name] for name in own}
 
 
 def _tensor(values: npt.NDArray[Any]) -> Tensor:

@@ -94,6 +94,19 @@ def example(network: nn.Module, inputs: tuple[int, ...]) -> tuple[Tensor, Tensor
     raise attempt.error
 
 
+def takes(network: nn.Module, inputs: tuple[int, ...]) -> bool:
+    """Return whether a network in eval mode makes anything of inputs of a shape.
+
+    Example:
+        >>> takes(nn.Linear(4, 2), (4,)), takes(nn.Linear(4, 2), (5,))
+        (True, False)
+    """
+    attempt = _Attempt()
+    with attempt:
+        example(copy.deepcopy(network).eval(), inputs)
+    return attempt.error is None
+
+
 def place_of(node: fx.Node) -> str:
     """Return where in the user's own code a node is, such as `net.py line 12`; empty where that is not known."""
     place: str = node.meta.get("place", "")
