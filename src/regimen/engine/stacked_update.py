@@ -4,7 +4,7 @@ Each does per run what `torch.optim` does with that run's hyper-parameters; what
 Nesterov, AMSGrad, centered) all runs of a bundle share, see `kind_of_step`.
 """
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from regimen.techniques import SGD, Adagrad, Adam, Optimizer, RMSprop
 
 
-def kind_of_step(optimizer: Optimizer) -> Hashable:
+def kind_of_step(optimizer: Optimizer) -> tuple[object, ...]:
     """Return what optimizers must have in common for their runs to be stepped together.
 
     Example:
@@ -30,8 +30,8 @@ def kind_of_step(optimizer: Optimizer) -> Hashable:
         case RMSprop():
             return "rmsprop", optimizer.centered, optimizer.momentum > 0
         case Adagrad():
-            return "adagrad"
-    return type(optimizer)
+            return ("adagrad",)
+    return (type(optimizer),)
 
 
 class StackedOptimizer:

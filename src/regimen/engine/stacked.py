@@ -1,0 +1,302 @@
+"""The stacked engine: parameters of many runs in one matrix, one step of `torch.vmap` for all of them.
+
+It means what `reference` specifies: order, augmentation, mixing and noise of each run come from the reference's own
+functions, masks from the run's own key. Results agree up to rounding, also when a run has other neighbours.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from regimen import streams
+from regimen.engine.reference import Training
+from regimen.engine.stacked_objective import StackedObjective
+from regimen.engine.stacked_parameters import Constraints, Layout, StackedAverage
+from regimen.engine.stacked_structure import structure
+from regimen.engine.stacked_update import stacked_optimizer
+from regimen.nn import step as dropout_step
+from regimen.nn.keyed import keep_keys_in_buffers
+from regimen.records import RunResult, Status
+from regimen.run import Run
+from regimen.techniques import StopWatch, mixup_weights
+
+State = dict[str, Tensor]
+
+
+class StackedTraining(Training):
+    """A run of a bundle: its rows, its order and its records; its parameters lie in the bundle."""
+
+    engine = "stacked"
+
+    def __init__(self, run: Run, keep: Collection[str]) -> None:
+        super().__init__(run, keep)
+        rule = self.recipe.early_stopping
+        self.watch = StopWatch(rule) if rule else None
+        self.structure = structure(self.network)
+        self.computed: list[tuple[Tensor, Tensor]] = []
+        self.spent = time.perf_counter() - self.started
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Rows of all parts, which the runs of a bundle have in common."""
+        stop = 0 if self.stop is None else len(self.stop[0])
+        return len(self.x), stop, *(len(x) for x in self.data.x.values())
+
+    def part(self, name: str) -> tuple[Tensor, Tensor] | None:
+        """Return rows and targets of a part, None where there is none."""
+        if name == "train":
+            return self.x, self.y
+        if name == "stop":
+            return self.stop
+        return (self._inputs(name), self.data.y[name]) if name in self.data.x else None
+
+    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float]]:
+        """Yield inputs, targets, partners and share of their own targets of each batch, as the reference feeds them."""
+        order = streams.permutation(self.run.key, len(self.x), epoch=number)
+        y, first = self.y[order], number * len(self.slices)
+        lam = np.ones(len(self.slices))
+        if self.recipe.mixup:
+            lam = mixup_weights(self.run.key, self.recipe.mixup, step=first, steps=len(self.slices))
+        for i, (rows, x) in enumerate(zip(self.slices, self._batches(order, number), strict=True)):
+            x, partners, share = self._mixed(first + i, x, float(lam[i]))
+            yield x, y[rows], partners, share
+
+    def _forward(self, x: Tensor) -> Tensor:
+        """Return what the bundle has computed for a part, whose rows `x` are."""
+        return next(outputs for rows, outputs in self.computed if rows is x)
+
+    def judged(self, epoch: int, outputs: dict[str, Tensor]) -> tuple[Status | None, bool]:
+        """Take the outputs after an epoch (from 1); return the run's status if it ends, and whether it returns here."""
+        self.epochs_run = epoch
+        self.computed = [(rows[0], outputs[name]) for name in outputs if (rows := self.part(name)) is not None]
+        losses = self._evaluate()
+        if not np.isfinite(losses).all():
+            return "diverged", False
+        last = epoch == self.recipe.epochs
+        best = self.watch.improved(epoch, losses[-1]) if self.watch else last
+        if last:
+            return "finished", best
+        return ("stopped" if self.watch and self.watch.done(epoch) else None), best
+
+    def take_snapshot(self, epoch: int, outputs: State, state: State) -> None:
+        """Remember what the run returns, as evaluated after `epoch`."""
+        self.returned_epoch, self.outputs, self.state = epoch, outputs, state
+
+    def stacked_result(self, status: Status) -> RunResult:
+        """Return the result of a run that has ended."""
+        self.started = time.perf_counter() - self.spent
+        if status == "diverged":
+            return self._diverged(self.epochs_run)
+        chosen = self.returned_epoch - 1
+        return self._record(
+            status,
+            metric=self.curves["metric"][chosen],
+            train_loss=self.curves["train_loss"][chosen],
+            validation_loss=self.curves["validation_loss"][chosen],
+        )
+
+
+class Bundle:
+    """Runs that are trained together, and all that is stacked of them.
+
+    Args:
+        members: At least one; equal in `structure`, `lengths` and what `regimen.engine.stacked_bundles.family` says.
+    """
+
+    def __init__(self, members: Sequence[StackedTraining]) -> None:
+        self.members = list(members)
+        first, recipes = members[0], [member.recipe for member in members]
+        self.slices = first.slices
+        for member in members:
+            keep_keys_in_buffers(member.network)
+        self.base: nn.Module = first.network
+        self.layout = Layout.of(self.base, first.weights)
+        self.parameters = torch.stack([self.layout.row(member.network) for member in members]).requires_grad_()
+        names = [name for name, _ in self.base.named_buffers()]
+        columns = [dict(member.network.named_buffers()) for member in members]
+        self.buffers: State = {name: torch.stack([column[name] for column in columns]) for name in names}
+        self.objective = StackedObjective.of([member.objective for member in members], first.data.outputs)
+        self.constraints = Constraints(recipes, self.layout)
+        self.optimizer = stacked_optimizer([recipe.optimizer for recipe in recipes], self.parameters.detach())
+        self.average = StackedAverage(recipes, len(self.slices)) if recipes[0].averaging else None
+        self.norms = [module for module in self.base.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+        for member in members:
+            member.network = self.base
+            del member.optimizer, member.weights, member.average
+
+    def results(self) -> Iterator[tuple[StackedTraining, RunResult]]:
+        """Train; yield each run as it ends, whereupon it leaves the bundle."""
+        for epoch in range(1, max(member.recipe.epochs for member in self.members) + 1):
+            started = time.perf_counter()
+            self._train_epoch(epoch - 1)
+            with torch.no_grad():
+                ended = self._evaluate(epoch)
+            for member in self.members:
+                member.spent += (time.perf_counter() - started) / len(self.members)
+            for run, status in ended.items():
+                yield self.members[run], self.members[run].stacked_result(status)
+            if len(ended) == len(self.members):
+                return
+            if ended:
+                self._select([run for run in range(len(self.members)) if run not in ended])
+
+    def _train_epoch(self, epoch: int) -> None:
+        self.base.train()
+        first = epoch * len(self.slices)
+        feeds = [member.epoch(epoch) for member in self.members]
+        for i, batches in enumerate(zip(*feeds, strict=True)):
+            self.train_step(first + i, batches, ahead=len(self.slices) - i)
+
+    def train_step(
+        self, step: int, batches: Sequence[tuple[Tensor, Tensor, Tensor | None, float]], *, ahead: int = 1
+    ) -> tuple[Tensor, Tensor]:
+        """Take one optimizer step of all runs.
+
+        Args:
+            step: Counted from 0.
+            batches: What each run's `StackedTraining.epoch` gives.
+            ahead: Steps that are sure to follow, this one included.
+
+        Returns:
+            The loss of each run, and the gradients as the optimizers get them, `[runs, P]`.
+        """
+        x = torch.stack([batch[0].contiguous() for batch in batches])
+        y = torch.stack([batch[1] for batch in batches])
+        partners, shares = _mixing(batches)
+        with dropout_step(self.base, step, ahead=ahead):
+            outputs = self._forward(self.parameters, self.buffers, x)
+            losses = self.objective.mixed_losses(outputs, y, partners, shares)
+            (gradients,) = torch.autograd.grad(losses.sum(), self.parameters)
+        with torch.no_grad():
+            self.constraints.finish_gradients(self.parameters, gradients)
+            self._update(step, gradients.clone())
+        return losses.detach(), gradients
+
+    def _update(self, step: int, gradients: Tensor) -> None:
+        parameters = self.parameters
+        # A run that ends before its neighbours has no rate for later steps, and is not there any more.
+        rates = torch.tensor([[float(member.rates[step])] for member in self.members], dtype=torch.float64)
+        self.constraints.before_step(parameters, gradients, rates)
+        self.optimizer.step(parameters, gradients, rates)
+        self.constraints.after_step(parameters, rates)
+        if self.average is not None:
+            self.average.update(parameters, step)
+
+    def _forward(self, parameters: Tensor, buffers: State, x: Tensor) -> Tensor:
+        """Return the outputs `[runs, rows, outputs]` for inputs `[runs, rows, …]`."""
+        outputs: Tensor = torch.vmap(self._forward_one)(self.layout.split(parameters), buffers, x)
+        return outputs
+
+    def _forward_one(self, parameters: State, buffers: State, x: Tensor) -> Tensor:
+        outputs: Tensor = functional_call(self.base, (parameters, buffers), (x,))
+        return outputs
+
+    def _evaluate(self, epoch: int) -> dict[int, Status]:
+        """Judge all runs after an epoch; return the status of those that end."""
+        parameters = self.parameters
+        if self.average is not None:
+            parameters = self.average.evaluated(parameters)
+            self._reestimate_batch_norm(parameters)
+        self.base.eval()
+        everyone = range(len(self.members))
+        outputs = {
+            name: self.outputs(parameters, self.buffers, name, everyone)
+            for name in ("train", "validation", "stop")
+            if self.members[0].part(name) is not None
+        }
+        ended: dict[int, Status] = {}
+        best: list[int] = []
+        for run, member in enumerate(self.members):
+            status, returns = member.judged(epoch, {name: values[run] for name, values in outputs.items()})
+            if status is not None:
+                ended[run] = status
+            if returns:
+                best.append(run)
+        if best:
+            self._take_snapshots(epoch, parameters, best)
+        return ended
+
+    def outputs(self, parameters: Tensor, buffers: State, part: str, runs: Sequence[int]) -> Tensor:
+        """Return the outputs on a part, `[runs, rows, outputs]`; the network is in eval mode.
+
+        Args:
+            parameters: `[runs, P]`.
+            buffers: Those of the same runs.
+            part: `train`, `validation`, `stop` or `test`.
+            runs: Whose rows.
+        """
+        parts = [self.members[run].part(part) for run in runs]
+        x = [rows for rows, _ in filter(None, parts)]
+        at_once = max(self.members[0].evaluation_rows // len(runs), 1)
+        chunks = zip(*(torch.split(rows, at_once) for rows in x), strict=True)
+        scaled = (
+            torch.stack(
+                [self.members[run].data.scaled(rows).contiguous() for run, rows in zip(runs, chunk, strict=True)]
+            )
+            for chunk in chunks
+        )
+        return torch.cat([self._forward(parameters, buffers, chunk) for chunk in scaled], dim=1)
+
+    def _take_snapshots(self, epoch: int, parameters: Tensor, runs: list[int]) -> None:
+        members, keep = [self.members[run] for run in runs], self.members[0].keep
+        parameters, buffers = parameters[runs], {name: values[runs] for name, values in self.buffers.items()}
+        outputs: State = {}
+        if "outputs" in keep:
+            parts = [name for name in members[0].data.x if name != "train"]
+            outputs = {name: self.outputs(parameters, buffers, name, runs) for name in parts}
+        state = self._state(parameters, buffers) if "weights" in keep else {}
+        for i, member in enumerate(members):
+            member.take_snapshot(
+                epoch,
+                {name: values[i].clone() for name, values in outputs.items()},
+                {name: values[i].clone() for name, values in state.items()},
+            )
+
+    def _state(self, parameters: Tensor, buffers: State) -> State:
+        """Return parameters and buffers by the names of the network's state dict, tied ones under each of theirs."""
+        stacked = self.layout.split(parameters.detach()) | buffers
+        tensors = [*self.base.named_parameters(), *self.base.named_buffers()]
+        names = {id(tensor): name for name, tensor in tensors}
+        return {name: stacked[names[id(value)]] for name, value in self.base.state_dict(keep_vars=True).items()}
+
+    def _reestimate_batch_norm(self, parameters: Tensor) -> None:
+        """Replace the running statistics by the mean over the batches, see `regimen.techniques.averaging`."""
+        if not self.norms:
+            return
+        self.base.eval()
+        momenta = [norm.momentum for norm in self.norms]
+        for name, module in self.base.named_modules():
+            if module in self.norms:
+                for kind, start in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
+                    self.buffers[f"{name}.{kind}" if name else kind].fill_(start)
+                module.train()
+        for i, rows in enumerate(self.slices):
+            for norm in self.norms:
+                norm.momentum = 1.0 / (i + 1)  # the cumulative mean, which PyTorch reads off a counter
+            x = torch.stack([member.data.scaled(member.x[rows]) for member in self.members])
+            self._forward(parameters, self.buffers, x)
+        for norm, momentum in zip(self.norms, momenta, strict=True):
+            norm.momentum = momentum
+
+    def _select(self, runs: list[int]) -> None:
+        """Let all other runs go."""
+        kept = torch.tensor(runs)
+        self.members = [self.members[run] for run in runs]
+        self.parameters = self.parameters.detach()[kept].requires_grad_()
+        self.buffers = {name: values[kept] for name, values in self.buffers.items()}
+        for part in (self.objective, self.constraints, self.optimizer, self.average):
+            if part is not None:
+                part.select(kept)
+
+
+def _mixing(batches: Sequence[tuple[Tensor, Tensor, Tensor | None, float]]) -> tuple[Tensor | None, Tensor]:
+    """Return the partners of each run's rows, its own rows where it does not mix, and the shares."""
+    shares = torch.tensor([share for _, _, _, share in batches])
+    if all(partners is None for _, _, partners, _ in batches):
+        return None, shares
+    own = torch.arange(len(batches[0][1]))
+    return torch.stack([own if partners is None else partners for _, _, partners, _ in batches]), shares

@@ -1,0 +1,114 @@
+"""Which runs are trained together, and what happens where memory is too small for all of them at once."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import torch
+
+from regimen.engine.reference import train_one
+from regimen.engine.stacked import Bundle, StackedTraining
+from regimen.engine.stacked_update import kind_of_step
+from regimen.records import RunResult
+from regimen.run import Run
+
+# More make the step no faster, and what they hold leaves the cache.
+MOST_RUNS = 32
+
+
+def family(run: Run) -> tuple[object, ...]:
+    """Return what a run must have in common with others to be trained with them, as far as that can be told ahead.
+
+    Keys, rates above 0, learning rates, strengths, schedules, epochs and kinds of mixing may differ.
+    """
+    recipe, split = run.recipe, run.split
+    dropped = tuple(rate > 0.0 for rate in recipe.rates)
+    return (
+        run.model,
+        run.data.digest,
+        len(split.train),
+        len(split.validation),
+        len(split.test),
+        recipe.batch_size,
+        recipe.early_stopping is None,
+        recipe.averaging is None,
+        recipe.normalization,
+        recipe.dropout_kind,
+        recipe.input_dropout > 0.0,
+        # One rate for all and one for each are the same.
+        (True,) if dropped and all(dropped) else dropped,
+        kind_of_step(recipe.optimizer),
+        recipe.decay_bias_and_norm,
+    )
+
+
+def bundled(runs: Sequence[Run], most: int, processes: int) -> list[list[int]]:
+    """Divide runs of one family into bundles, runs of one split beside each other; return their indices.
+
+    Args:
+        runs: Of one family.
+        most: Runs in a bundle, >= 1.
+        processes: Bundles that are trained at a time, >= 1: none of them shall have nothing to do.
+    """
+    order = sorted(range(len(runs)), key=lambda run: runs[run].split.digest)
+    bundles = max(-(-len(runs) // most), min(processes, len(runs)))
+    bounds = [len(runs) * i // bundles for i in range(bundles + 1)]
+    return [order[a:b] for a, b in pairwise(bounds)]
+
+
+def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[tuple[int, RunResult]]:
+    """Train a bundle; yield index and result of each run as it ends, in any order.
+
+    Where memory runs out, what is not finished is trained anew in two halves; a run that needs more than there is even
+    alone is left to the reference engine.
+
+    Args:
+        runs: Of one family.
+        keep: `outputs`, `weights` or both, see `train_one`.
+    """
+    waiting = [list(range(len(runs)))]
+    while waiting:
+        left = waiting.pop()
+        out_of_memory = False
+        try:
+            for position, result in _trained([runs[index] for index in left], keep):
+                yield left[position], result
+                left[position] = -1
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            out_of_memory = True
+        # Only here: as long as the error is handled, its traceback keeps the bundle's tensors alive.
+        if out_of_memory:
+            left = [index for index in left if index >= 0]
+            if len(left) == 1:
+                yield left[0], replace(train_one(runs[left[0]], keep=keep), why="stacked: memory ran out")
+            else:
+                waiting += [left[len(left) // 2 :], left[: len(left) // 2]]
+
+
+def _trained(runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
+    """Yield place and result of each run; those whose networks turn out to differ are trained apart."""
+    alike: dict[tuple[object, ...], list[tuple[int, StackedTraining]]] = {}
+    for position, run in enumerate(runs):
+        member = StackedTraining(run, keep)
+        alike.setdefault((member.lengths, member.structure), []).append((position, member))
+    while alike:
+        _, group = alike.popitem()
+        places = {id(member): position for position, member in group}
+        for member, result in Bundle([member for _, member in group]).results():
+            yield places[id(member)], result
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out, of the processor or of a graphics card.
+
+    Example:
+        >>> is_out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"))
+        True
+    """
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(
+        words in str(error) for words in ("can't allocate memory", "out of memory", "not enough memory")
+    )
