@@ -17,8 +17,8 @@ from regimen.run import Run, recipe_to_toml
 from regimen.streams import run_key
 from regimen.techniques import SGD, CosineLR, EarlyStopping
 
-# Fields of recipes that are for images, which no array of cells is.
-IMAGE_FIELDS = {"dropout_kind", "augmentation", "cutmix"}
+# Fields of recipes that are for images, which no array of cells is, and for modules of one's own.
+OTHER_FIELDS = {"dropout_kind", "augmentation", "cutmix", "dropout_scale", "drop_path"}
 
 
 def quick(kind: Any, **arguments: Any) -> Any:
@@ -26,7 +26,7 @@ def quick(kind: Any, **arguments: Any) -> Any:
 
 
 def test_every_field_of_a_recipe_is_an_argument_of_the_same_name() -> None:
-    fields = {*Recipe.__dataclass_fields__} - IMAGE_FIELDS
+    fields = {*Recipe.__dataclass_fields__} - OTHER_FIELDS
     assert fields == {*FIELDS, *CLASS_FIELDS}
     assert fields <= {*RegimenClassifier().get_params()}
     assert fields - {*CLASS_FIELDS} == fields & {*RegimenRegressor().get_params()}

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from regimen.data import from_images, hold_out, load
 from regimen.errors import OptionError, RecipeError
-from regimen.models import MLP, ConvNet
+from regimen.models import MLP, ConvNet, own_module
 from regimen.run import Recipe, Run
 from regimen.techniques import (
     EMA,
@@ -28,6 +29,8 @@ from regimen.techniques import (
 TABLE: Any = SimpleNamespace(digest="a1" * 32, task="classification", name="table")
 IMAGES = from_images(np.arange(20 * 3 * 8 * 8, dtype=np.uint8).reshape(20, 3, 8, 8), np.arange(20) % 2)
 FOR_IMAGES = ("augmentation", "cutmix")
+OWN = own_module(lambda: nn.Linear(3, 2))
+FOR_OWN_MODULES = ("dropout_scale", "drop_path")
 SPLIT: Any = SimpleNamespace(digest="b2" * 32)
 
 OTHER_VALUES: dict[str, Any] = {
@@ -37,8 +40,10 @@ OTHER_VALUES: dict[str, Any] = {
     "epochs": 41,
     "batch_size": 33,
     "dropout": (0.5,),
+    "dropout_scale": 2.0,
     "dropout_kind": "channel",
     "input_dropout": 0.1,
+    "drop_path": 0.1,
     "normalization": "layer",
     "initialization": "he_normal",
     "initialization_std": 0.03,
@@ -104,8 +109,9 @@ def test_every_field_of_a_recipe_has_another_value_in_this_file() -> None:
 @pytest.mark.parametrize("field", OTHER_VALUES)
 def test_another_value_of_any_field_of_the_recipe_is_another_run(field: str) -> None:
     data = IMAGES if field in FOR_IMAGES else TABLE
-    changed = run_of(Recipe(**{field: OTHER_VALUES[field]}), data=data)
-    assert changed.identity != run_of(data=data).identity
+    model = OWN if field in FOR_OWN_MODULES else MLP()
+    changed = run_of(Recipe(**{field: OTHER_VALUES[field]}), data=data, model=model)
+    assert changed.identity != run_of(data=data, model=model).identity
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,7 @@ def test_another_parameter_of_optimizer_or_schedule_is_another_run(recipe: Recip
     [
         {"model": MLP(hidden=(128,))},
         {"model": MLP(activation="tanh")},
+        {"model": OWN},
         {"data": SimpleNamespace(digest="c3" * 32, task="classification", name="table")},
         {"split": SimpleNamespace(digest="c3" * 32)},
         {"key": 6},
@@ -152,6 +159,27 @@ def test_a_new_numerics_version_makes_every_run_another(monkeypatch: pytest.Monk
 def test_equal_recipes_are_the_same_run(one: Recipe, other: Recipe) -> None:
     assert one == other
     assert run_of(one).identity == run_of(other).identity
+
+
+def test_modules_of_ones_own_are_told_apart_by_their_source() -> None:
+    modules = [own_module(lambda: nn.Linear(3, 2)), own_module(lambda: nn.Linear(3, 2, bias=False))]
+    assert modules[0].name == modules[1].name
+    assert run_of(model=modules[0]).identity != run_of(model=modules[1]).identity
+    with pytest.raises(OptionError, match="expected a described network such as mlp:8, got the module lambda"):
+        run_of(model=modules[0]).layers(3, 2)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        (Recipe(dropout_scale=0.5), "dropout_scale: scales the rates that a module of one's own has, and mlp:128x128"),
+        (Recipe(drop_path=0.1), "drop_path: needs residual branches, and mlp:128x128 has none; leave it out"),
+    ],
+    ids=FOR_OWN_MODULES,
+)
+def test_what_only_modules_of_ones_own_have_is_refused_for_described_ones(recipe: Recipe, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        run_of(recipe)
 
 
 @pytest.mark.parametrize("key", [-1, 1 << 64, 0.5, None])

@@ -17,9 +17,12 @@ from torch import Tensor, nn
 from regimen import streams
 from regimen.data import METRICS, Images, Prepared, prepare, stop_split
 from regimen.engine.objective import Objective
+from regimen.errors import EngineError
+from regimen.models import OwnModule
 from regimen.nn import step as dropout_step
 from regimen.records import Curves, RunResult, Status
 from regimen.run import Run
+from regimen.run.own import STEP, generator_seeds
 from regimen.techniques import (
     Average,
     StopWatch,
@@ -27,6 +30,7 @@ from regimen.techniques import (
     augment,
     cutmix,
     decay,
+    decaying,
     input_noise,
     learning_rates,
     limit_norm,
@@ -95,7 +99,9 @@ class Training:
             self._take_stop_part()
         self.objective = Objective.of(self.recipe, run.data.task, self.data)
         self.network = run.network(self.data.inputs, self.data.outputs)
-        self.weights = [p for p in self.network.parameters() if p.dim() >= 2]
+        # A module of the user's own may draw from PyTorch's default generator, and say `view` to images.
+        self.own = isinstance(run.model, OwnModule)
+        self.weights = decaying(self.network)
         self.slices = batches(len(self.x), self.recipe.batch_size)
         total = self.recipe.epochs * len(self.slices)
         groups = parameter_groups(
@@ -124,7 +130,22 @@ class Training:
         self.x, self.y, self.rows = self.x[train], self.y[train], self.rows[train]
 
     def result(self, on_epoch: Callable[[int], None] | None) -> RunResult:
-        """Train to the end, or until the run stops early or diverges."""
+        """Train to the end, or until the run stops early or diverges.
+
+        Raises:
+            EngineError: The code of a module of the user's own raises.
+        """
+        model = self.run.model
+        if not isinstance(model, OwnModule):
+            return self._trained(on_epoch)
+        repair = "correct it and start anew; runs that are finished are kept"
+        with (
+            torch.random.fork_rng(devices=[]),
+            model.guard(f"training {model.name}", repair=repair, kind=EngineError),
+        ):
+            return self._trained(on_epoch)
+
+    def _trained(self, on_epoch: Callable[[int], None] | None) -> RunResult:
         status: Status = "finished"
         watch = StopWatch(self.recipe.early_stopping) if self.recipe.early_stopping else None
         for epoch in range(1, self.recipe.epochs + 1):
@@ -157,7 +178,10 @@ class Training:
         lam = np.ones(len(self.slices))
         if self.recipe.mixup:
             lam = mixup_weights(self.run.key, self.recipe.mixup, step=first, steps=len(self.slices))
+        seeds = generator_seeds(self.run.key, STEP, first=first, count=len(self.slices)) if self.own else []
         for i, (rows, x) in enumerate(zip(self.slices, self._batches(order, epoch), strict=True)):
+            if self.own:
+                torch.default_generator.manual_seed(seeds[i])
             with dropout_step(self.network, first + i, ahead=len(self.slices) - i):
                 self._step(first + i, x, y[rows], float(lam[i]))
 
@@ -184,7 +208,8 @@ class Training:
     def _step(self, step: int, x: Tensor, y: Tensor, lam: float) -> None:
         recipe = self.recipe
         x, partners, lam = self._mixed(step, x, lam)
-        outputs = self.network(x)
+        # In plain memory, as a loop of the user's own would have it: `view` refuses channels that come last.
+        outputs = self.network(x.contiguous() if self.own else x)
         loss = self.objective.training_loss(outputs, y)
         if partners is not None:
             loss = lam * loss + (1.0 - lam) * self.objective.training_loss(outputs, y[partners])
@@ -229,7 +254,7 @@ class Training:
         """Put the network in eval mode, with its averaged weights if the recipe averages."""
         if self.average is not None:
             self.average.swap()
-            reestimate_batch_norm(self.network, (self.data.scaled(self.x[rows]) for rows in self.slices))
+            reestimate_batch_norm(self.network, (self._evaluated(self.x[rows]) for rows in self.slices))
         self.network.eval()
         yield
         if self.average is not None:
@@ -252,8 +277,13 @@ class Training:
         return losses
 
     def _forward(self, x: Tensor) -> Tensor:
-        parts = [self.network(self.data.scaled(chunk)) for chunk in torch.split(x, self.evaluation_rows)]
+        parts = [self.network(self._evaluated(chunk)) for chunk in torch.split(x, self.evaluation_rows)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _evaluated(self, x: Tensor) -> Tensor:
+        """Return rows of a part as inputs; a module of the user's own gets its copy, which it may overwrite."""
+        scaled = self.data.scaled(x)
+        return scaled.clone(memory_format=torch.contiguous_format) if self.own else scaled
 
     def _metric(self, outputs: Tensor) -> float:
         targets = self.run.data.y[self.run.split.validation]

@@ -147,7 +147,7 @@ class Modes:
         """Return the trained network of a run with its test images."""
         run = Run(recipe=recipe, model=ConvNet(), data=lab.data, split=watched(lab.data), key=1, metric="accuracy")
         prepared = prepare(lab.data, run.split, recipe.input_scaling)
-        network = run.network(prepared.inputs, prepared.outputs)
+        network = run.sequential(prepared.inputs, prepared.outputs)
         network.load_state_dict({name: torch.tensor(value) for name, value in (result.weights or {}).items()})
         return cls(network, prepared.scaled(prepared.x["validation"]), prepared.y["validation"])
 

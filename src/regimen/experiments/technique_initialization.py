@@ -82,7 +82,7 @@ def _activations(lab: Lab, recipe: Recipe, *, factor: float = 1.0) -> list[Float
     data = lab.data
     run = Run(recipe=recipe, model=ConvNet(), data=data, split=watched(data), key=1, metric="accuracy")
     prepared = prepare(data, run.split, recipe.input_scaling)
-    network = run.network(prepared.inputs, prepared.outputs)
+    network = run.sequential(prepared.inputs, prepared.outputs)
     found: list[Floats] = []
     with torch.no_grad():
         for parameter in network.parameters():

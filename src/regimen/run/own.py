@@ -51,6 +51,7 @@ def own_network(model: OwnModule, recipe: Recipe, *, key: int, inputs: Inputs, w
         OptionError: The function raises, or something that the recipe wishes has no place in the module.
 
     Example:
+        >>> from torch import nn
         >>> from regimen.models import own_module
         >>> own = own_module(lambda: nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.1), nn.Linear(8, 3)))
         >>> own_network(own, Recipe(dropout=0.5), key=1, inputs=4).changes[0].what

@@ -36,9 +36,12 @@ class Recipe:
         schedule: How the rate changes; None keeps it.
         epochs: Passes over the training rows, >= 1.
         batch_size: Rows of an optimizer step, >= 1; a last partial batch is used.
-        dropout: Drop probability after each hidden layer (behind its pool), in [0, 1); one for all or one for each.
+        dropout: Drop probability after each hidden layer (behind its pool), in [0, 1); one for all or one for each. In
+            a module of one's own, of each dropout that it has, else after each hidden activation; empty keeps its own.
+        dropout_scale: Each rate that a module of one's own has is multiplied by this, >= 0; 0 turns its dropout off.
         dropout_kind: `element`, or `channel` to drop whole channels after convolutions.
         input_dropout: Drop probability on the inputs, in [0, 1).
+        drop_path: Drop probability of the last residual branch of a module of one's own, in [0, 1).
         normalization: Between each hidden linear layer or convolution and its activation.
         initialization: Of weights and biases; `default` is that of PyTorch's layers.
         initialization_std: Standard deviation of `initialization = "normal"`, > 0.
@@ -74,8 +77,10 @@ class Recipe:
     epochs: int = 40
     batch_size: int = 32
     dropout: tuple[float, ...] | float = ()
+    dropout_scale: float = 1.0
     dropout_kind: DropoutKind = "element"
     input_dropout: float = 0.0
+    drop_path: float = 0.0
     normalization: Normalization = "none"
     initialization: Initialization = "default"
     initialization_std: float = 0.02
@@ -105,7 +110,9 @@ class Recipe:
         rates = self.dropout if isinstance(self.dropout, tuple) else (self.dropout,)
         for rate in rates:
             require_number("dropout", rate, low=0, high=1, high_open=True)
-        require_number("input_dropout", self.input_dropout, low=0, high=1, high_open=True)
+        for name in ("input_dropout", "drop_path"):
+            require_number(name, getattr(self, name), low=0, high=1, high_open=True)
+        require_number("dropout_scale", self.dropout_scale, low=0)
         object.__setattr__(self, "dropout", tuple(map(float, rates)) if any(rates) else ())
         for name in ("weight_decay", "decoupled_weight_decay", "l1", "mixup", "cutmix", "input_noise"):
             require_number(name, getattr(self, name), low=0)

@@ -11,8 +11,9 @@ from torch import nn
 
 from regimen.data import Data, Images, Split, find_metric
 from regimen.data.preparation import require_scaling
-from regimen.errors import RecipeError
-from regimen.models import Inputs, Layer, Model, build
+from regimen.errors import OptionError, RecipeError
+from regimen.models import Described, Inputs, Layer, Model, OwnModule, build
+from regimen.run.own import own_network
 from regimen.run.recipe import Recipe
 from regimen.run.recipe_file import recipe_to_dict
 from regimen.streams import check_key
@@ -23,7 +24,7 @@ NUMERICS = 1
 
 # Fields that recipes did not have at first. At their defaults they do not enter the identity, so that work stored
 # before is found again.
-ADDED = ("dropout_kind", "augmentation", "cutmix")
+ADDED = ("dropout_kind", "augmentation", "cutmix", "dropout_scale", "drop_path")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,7 @@ class Run:
 
     Attributes:
         recipe: Everything done to the network and its training.
-        model: The network, as a description.
+        model: The network, as a description; or a module of the user's own.
         data: The table or images.
         split: Which rows train, validate and test.
         key: 64-bit run key of all its random streams.
@@ -57,7 +58,9 @@ class Run:
         if isinstance(self.recipe.input_scaling, tuple):
             numbers = self.data.shape[0] if isinstance(self.data, Images) else self.data.numbers.shape[1]
             require_scaling(self.recipe.input_scaling, numbers)
-        self.layers(self.data.shape if isinstance(self.data, Images) else 1, 1)
+        if not isinstance(self.model, OwnModule):
+            self._refuse_what_is_for_own_modules(self.model)
+            self.layers(self.data.shape if isinstance(self.data, Images) else 1, 1)
         find_metric(self.metric, self.data.task)
         if self.data.task == "regression":
             for name, off in (("label_smoothing", 0.0), ("class_weights", "none")):
@@ -78,12 +81,35 @@ class Run:
             if getattr(recipe, name):
                 raise RecipeError(f"{name}: needs images, and {data.name} is a table; leave it out")
 
+    def _refuse_what_is_for_own_modules(self, model: Described) -> None:
+        if self.recipe.dropout_scale != 1.0:
+            raise RecipeError(
+                f"dropout_scale: scales the rates that a module of one's own has, and {model.name} has none of its "
+                "own; leave it out, and set dropout"
+            )
+        if self.recipe.drop_path:
+            raise RecipeError(f"drop_path: needs residual branches, and {model.name} has none; leave it out")
+
     def layers(self, inputs: Inputs, outputs: int) -> tuple[Layer, ...]:
-        """Return the network's layers with the recipe applied; `inputs` is the shape of one input, see `Prepared`."""
+        """Return the network's layers with the recipe applied; `inputs` is the shape of one input, see `Prepared`.
+
+        Raises:
+            OptionError: The network is a module of the user's own, whose layers are not described.
+        """
         return layers_of(self.model, self.recipe, inputs, outputs)
 
-    def network(self, inputs: Inputs, outputs: int) -> nn.Sequential:
-        """Return the network with its initial weights."""
+    def network(self, inputs: Inputs, outputs: int) -> nn.Module:
+        """Return the network with its initial weights; those of an own module are as its function makes them."""
+        if isinstance(self.model, OwnModule):
+            return own_network(self.model, self.recipe, key=self.key, inputs=inputs).network
+        return self.sequential(inputs, outputs)
+
+    def sequential(self, inputs: Inputs, outputs: int) -> nn.Sequential:
+        """Return the network of a described model with its initial weights.
+
+        Raises:
+            OptionError: The network is a module of the user's own.
+        """
         # torch.nn fills its layers from the default generator, whose state is the caller's.
         with torch.random.fork_rng(devices=[]):
             network = build(self.layers(inputs, outputs), key=self.key)
@@ -98,7 +124,7 @@ class Run:
         described = {
             "numerics": NUMERICS,
             "recipe": _canonical({k: v for k, v in recipe.items() if k not in ADDED or v != usual[k]}),
-            "model": self.model.name,
+            "model": _described(self.model),
             "data": self.data.digest,
             "split": self.split.digest,
             "key": self.key,
@@ -118,8 +144,10 @@ def layers_of(model: Model, recipe: Recipe, inputs: Inputs, outputs: int) -> tup
         outputs: Logits, or 1 for regression.
 
     Raises:
-        OptionError: The recipe or the inputs do not fit the model.
+        OptionError: The recipe or the inputs do not fit the model, or its layers are not described.
     """
+    if isinstance(model, OwnModule):
+        raise OptionError(f"model: expected a described network such as mlp:8, got the module {model.name}")
     return model.layers(
         inputs,
         outputs,
@@ -132,6 +160,11 @@ def layers_of(model: Model, recipe: Recipe, inputs: Inputs, outputs: int) -> tup
 
 def _size(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape[1:]))
+
+
+def _described(model: Model) -> str:
+    """Return what a model is: the name says all, but for a module of the user's own."""
+    return f"{model.name} {model.digest}" if isinstance(model, OwnModule) else model.name
 
 
 def _canonical(value: Any) -> Any:

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from regimen.data import Samples
 from regimen.errors import OptionError, RecipeError
-from regimen.models import ConvNet, Model
+from regimen.models import ConvNet, Model, OwnModule
 from regimen.records import Task
 from regimen.run import Recipe
+from regimen.run.inputs import require_inputs
 from regimen.study.plan import Arm
 from regimen.techniques import Technique, choose_techniques
 
@@ -22,7 +24,14 @@ Breadth = Literal["first", "settings", "all"]
 
 
 def candidate_arms(
-    techniques: str | None, *, task: Task, baseline: Recipe, model: Model, breadth: Breadth, images: bool = False
+    techniques: str | None,
+    *,
+    task: Task,
+    baseline: Recipe,
+    model: Model,
+    breadth: Breadth,
+    images: bool = False,
+    samples: Samples | None = None,
 ) -> tuple[list[Arm], list[str]]:
     """Return the arms worth trying, best first, and in words those that this baseline rules out.
 
@@ -34,6 +43,7 @@ def candidate_arms(
         breadth: Without named techniques: `first` takes the first ten at their first setting, `settings` at all their
             settings, `all` appends the rest of the catalogue, for a budget to cut off.
         images: Whether the data are images, for which the catalogue has techniques of their own.
+        samples: The data if they are samples, to which not everything can be done.
 
     Raises:
         OptionError: An unknown technique, or nothing is left to try.
@@ -50,7 +60,7 @@ def candidate_arms(
     arms, notes = [], []
     for _, _, setting, position in ranked:
         arm = _arm(chosen[position], setting)
-        reason = _ruled_out(arm, baseline, model)
+        reason = _ruled_out(arm, baseline, model, samples)
         if reason is None:
             arms.append(arm)
         else:
@@ -66,14 +76,20 @@ def _arm(technique: Technique, setting: int) -> Arm:
     return Arm(name=name, technique=technique.name, setting=dict(technique.settings[setting]), strength=strength)
 
 
-def _ruled_out(arm: Arm, baseline: Recipe, model: Model) -> str | None:
+def _ruled_out(arm: Arm, baseline: Recipe, model: Model, samples: Samples | None) -> str | None:
     """Return why the arm can not be tried over this baseline and model, None if it can."""
     try:
         recipe = arm.recipe(baseline)
+        if samples is not None:
+            require_inputs(recipe, samples)
     except RecipeError as error:
         return str(error)
     if recipe == baseline:
         return "the baseline has it already"
+    if samples is not None and recipe.input_scaling != baseline.input_scaling:
+        return "samples are fed as they are"
+    if isinstance(model, OwnModule):
+        return None
     if recipe.dropout_kind != baseline.dropout_kind and not isinstance(model, ConvNet):
         return f"{model.name} has no convolution"
     if not model.hidden_layers and (recipe.rates != baseline.rates or recipe.normalization != baseline.normalization):
@@ -107,14 +123,20 @@ class Shape:
         return (1 + len(self.arms) + self.combinations) * self.pairs + 2 * self.confirmation_pairs + 1
 
 
-def full_shape(arms: Sequence[Arm], pairs: int | None) -> Shape:
-    """Return the shape without a budget: all arms, ten pairs unless told otherwise."""
-    count = pairs or DEFAULT_PAIRS
+def full_shape(arms: Sequence[Arm], pairs: int | None, folds: int = 0) -> Shape:
+    """Return the shape without a budget: all arms, ten pairs unless told otherwise, in whole repetitions of folds."""
+    count = whole_repetitions(pairs or DEFAULT_PAIRS, folds)
     return Shape(arms=tuple(arms), pairs=count, confirmation_pairs=count, combinations=min(COMBINATIONS, len(arms) - 1))
 
 
 def fit(
-    arms: Sequence[Arm], pairs: int | None, cost: Callable[[Shape], float], limit: float, *, unit: str = "runs"
+    arms: Sequence[Arm],
+    pairs: int | None,
+    cost: Callable[[Shape], float],
+    limit: float,
+    *,
+    unit: str = "runs",
+    folds: int = 0,
 ) -> Shape:
     """Return the richest shape whose `cost` is within `limit`, both in `unit`.
 
@@ -130,7 +152,7 @@ def fit(
         >>> shape.runs <= 100, len(shape.arms), shape.pairs
         (True, 5, 10)
     """
-    shapes = _shapes(arms, pairs)
+    shapes = _shapes(arms, pairs, folds)
     for shape in shapes:
         if cost(shape) <= limit:
             return shape
@@ -141,9 +163,20 @@ def fit(
     )
 
 
-def _shapes(arms: Sequence[Arm], pairs: int | None) -> list[Shape]:
+def whole_repetitions(pairs: int, folds: int) -> int:
+    """Return the number of pairs, rounded up to whole repetitions of cross-validation; 0 folds are none.
+
+    Example:
+        >>> whole_repetitions(10, 4), whole_repetitions(10, 0)
+        (12, 10)
+    """
+    return pairs if not folds else -(-pairs // folds) * folds
+
+
+def _shapes(arms: Sequence[Arm], pairs: int | None, folds: int) -> list[Shape]:
     """Return all shapes from the richest to the poorest."""
     counts = [pairs] if pairs else [DEFAULT_PAIRS, PILOT_BELOW, *range(PILOT_BELOW - 1, MIN_PAIRS - 1, -1)]
+    counts = list(dict.fromkeys(whole_repetitions(count, folds) for count in counts))
     shapes = []
     for count in counts:
         fewest = min(3, len(arms)) if count >= PILOT_BELOW and not pairs else 1

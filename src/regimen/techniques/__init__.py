@@ -10,7 +10,17 @@ from regimen.techniques.averaging import AVERAGINGS, EMA, SWA, Average, Averagin
 from regimen.techniques.catalogue import CATALOGUE, Technique, choose_techniques
 from regimen.techniques.initialization import INITIALIZATIONS, Initialization, initialize
 from regimen.techniques.mixing import input_noise, mix, mixup_partners, mixup_weights
-from regimen.techniques.optimizers import OPTIMIZERS, SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, parameter_groups
+from regimen.techniques.optimizers import (
+    OPTIMIZERS,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Optimizer,
+    RMSprop,
+    decaying,
+    parameter_groups,
+)
 from regimen.techniques.penalties import add_l1_gradient, decay, limit_norm, proximal_l1
 from regimen.techniques.schedules import (
     SCHEDULES,
@@ -69,6 +79,7 @@ __all__ = [
     "choose_techniques",
     "cutmix",
     "decay",
+    "decaying",
     "initialize",
     "input_noise",
     "learning_rates",

@@ -10,6 +10,9 @@ from torch import nn
 from regimen.errors import RecipeError
 from regimen.limits import require_number
 
+# Their parameters are scales and shifts whatever their shape: those of LayerNorm have that of its input.
+NORMS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm)
+
 
 def _require_betas(betas: Any) -> None:
     if not isinstance(betas, tuple) or len(betas) != 2:
@@ -187,18 +190,33 @@ class Adagrad(Optimizer):
 def parameter_groups(module: nn.Module, *, weight_decay: float, decay_all: bool) -> list[dict[str, Any]]:
     """Return two groups for an optimizer: weights, which decay, and biases and norms, which do so only if `decay_all`.
 
+    Parameters that are frozen are in neither.
+
     Args:
-        module: Network whose parameters are grouped; weights are those of two or more dimensions.
+        module: Network whose parameters are grouped; weights are those of `decaying`.
         weight_decay: L2 coefficient λ of λ/2 · Σ w², >= 0; its gradient λ · w is added by the optimizer.
         decay_all: Whether biases and normalization parameters decay too, as a plain `torch.optim` call does.
     """
-    weights = [p for p in module.parameters() if p.dim() >= 2]
-    others = [p for p in module.parameters() if p.dim() < 2]
+    weights = decaying(module)
+    decays = set(map(id, weights))
+    others = [p for p in module.parameters() if p.requires_grad and id(p) not in decays]
     groups = [
         {"params": weights, "weight_decay": weight_decay, "decays": True},
         {"params": others, "weight_decay": weight_decay if decay_all else 0.0, "decays": decay_all},
     ]
     return [group for group in groups if group["params"]]
+
+
+def decaying(module: nn.Module) -> list[nn.Parameter]:
+    """Return the weights of a network: learned parameters of two or more dimensions that are no normalization's.
+
+    Example:
+        >>> module = nn.Sequential(nn.Conv2d(1, 2, 3), nn.LayerNorm((2, 4, 4)))
+        >>> [tuple(weight.shape) for weight in decaying(module)]
+        [(2, 1, 3, 3)]
+    """
+    norms = {id(p) for layer in module.modules() if isinstance(layer, NORMS) for p in layer.parameters()}
+    return [p for p in module.parameters() if p.requires_grad and p.dim() >= 2 and id(p) not in norms]
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {kind.name: kind for kind in (SGD, Adam, AdamW, RMSprop, Adagrad)}
