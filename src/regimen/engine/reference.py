@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from regimen import streams
-from regimen.data import METRICS, Images, Prepared, prepare, stop_split
+from regimen.data import METRICS, Images, Prepared, Samples, prepare, stop_split
 from regimen.engine.objective import Objective
 from regimen.errors import EngineError
 from regimen.models import OwnModule
@@ -47,6 +47,8 @@ EVALUATION_ROWS = 8192
 # Images make activations that the cache shall hold: the default convolutional network took 0.39 ms an image at 128 at a
 # time, 0.60 at 512 and 0.79 at 4096.
 EVALUATION_IMAGES = 128
+# Larger samples are gathered batch by batch, so that no second copy of all of them is made in every epoch.
+GATHERED_BYTES = 1 << 26
 
 
 def batches(rows: int, batch_size: int) -> list[slice]:
@@ -90,7 +92,9 @@ class Training:
         # From here on: the first run of a pair prepares the rows for all others, which is no cost of its technique.
         self.started = time.perf_counter()
         self.images = isinstance(run.data, Images)
-        self.evaluation_rows = EVALUATION_IMAGES if self.images else EVALUATION_ROWS
+        # A sample of several sides is as large inside of a network as an image, and a row of words larger still.
+        large = self.images or (isinstance(run.data, Samples) and (run.data.whole or len(run.data.shape) > 1))
+        self.evaluation_rows = EVALUATION_IMAGES if large else EVALUATION_ROWS
         self.x, self.y = self._inputs("train"), self.data.y["train"]
         # Where each training row stands in the data: what augmentation draws by.
         self.rows = torch.from_numpy(run.split.train)
@@ -125,7 +129,8 @@ class Training:
 
     def _take_stop_part(self) -> None:
         labels = self.y.numpy() if self.run.data.task == "classification" else None
-        train, stop = stop_split(np.arange(len(self.x)), labels, self.run.key)
+        structure = None if self.run.data.structure is None else self.run.data.structure.of(self.run.split.train)
+        train, stop = stop_split(np.arange(len(self.x)), labels, self.run.key, structure=structure)
         self.stop = self.x[stop], self.y[stop]
         self.x, self.y, self.rows = self.x[train], self.y[train], self.rows[train]
 
@@ -188,6 +193,9 @@ class Training:
     def _batches(self, order: Tensor, epoch: int) -> Iterator[Tensor]:
         """Yield the inputs of each batch of an epoch."""
         if not self.images:
+            if isinstance(self.run.data, Samples) and self.x.nbytes > GATHERED_BYTES:
+                yield from (self.x[order[rows]] for rows in self.slices)
+                return
             # Gathered once: a table is small, and a slice costs less than a gather for each batch.
             x = self.x[order]
             yield from (x[rows] for rows in self.slices)

@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from regimen.data import Data, Images, Split, find_metric
-from regimen.data.preparation import require_scaling
+from regimen.data import Data, Samples, Split, find_metric
+from regimen.data.kinds import shape_of_rows
 from regimen.errors import OptionError, RecipeError
 from regimen.models import Described, Inputs, Layer, Model, OwnModule, build
+from regimen.run.inputs import require_inputs, require_model
 from regimen.run.own import own_network
 from regimen.run.recipe import Recipe
 from regimen.run.recipe_file import recipe_to_dict
 from regimen.streams import check_key
-from regimen.techniques import initialize, output_shape
+from regimen.techniques import initialize
 
 # Raise this when a change alters what a run computes: stored work of an older version is then never taken for new.
 NUMERICS = 1
@@ -34,15 +35,15 @@ class Run:
     Attributes:
         recipe: Everything done to the network and its training.
         model: The network, as a description; or a module of the user's own.
-        data: The table or images.
+        data: The table, images or samples.
         split: Which rows train, validate and test.
         key: 64-bit run key of all its random streams.
         metric: Name of the metric that is followed on the validation part.
 
     Raises:
         OptionError: The key is out of range, the metric unknown, or the recipe does not fit the model.
-        RecipeError: The recipe does something with classes, and the task is regression; or with images, and the data
-            are a table; or its augmentation changes their size.
+        RecipeError: The recipe does something with classes, and the task is regression; or to inputs that are not for
+            it, see `require_inputs`.
     """
 
     recipe: Recipe
@@ -54,32 +55,16 @@ class Run:
 
     def __post_init__(self) -> None:
         check_key(self.key, "key")
-        self._check_images()
-        if isinstance(self.recipe.input_scaling, tuple):
-            numbers = self.data.shape[0] if isinstance(self.data, Images) else self.data.numbers.shape[1]
-            require_scaling(self.recipe.input_scaling, numbers)
+        require_inputs(self.recipe, self.data)
+        require_model(self.model, self.data)
         if not isinstance(self.model, OwnModule):
             self._refuse_what_is_for_own_modules(self.model)
-            self.layers(self.data.shape if isinstance(self.data, Images) else 1, 1)
+            self.layers(shape_of_rows(self.data) or 1, 1)
         find_metric(self.metric, self.data.task)
         if self.data.task == "regression":
             for name, off in (("label_smoothing", 0.0), ("class_weights", "none")):
                 if getattr(self.recipe, name) != off:
                     raise RecipeError(f"{name}: needs classes, and {self.data.name} is regression; leave it out")
-
-    def _check_images(self) -> None:
-        recipe, data = self.recipe, self.data
-        if isinstance(data, Images):
-            after = output_shape(recipe.augmentation, data.shape)
-            if after != data.shape:
-                raise RecipeError(
-                    f"augmentation: expected images as large as before, {_size(data.shape)}, as those of the test are "
-                    f"not transformed; got {_size(after)}; end with a Resize or crop of that size"
-                )
-            return
-        for name in ("augmentation", "cutmix"):
-            if getattr(recipe, name):
-                raise RecipeError(f"{name}: needs images, and {data.name} is a table; leave it out")
 
     def _refuse_what_is_for_own_modules(self, model: Described) -> None:
         if self.recipe.dropout_scale != 1.0:
@@ -101,7 +86,8 @@ class Run:
     def network(self, inputs: Inputs, outputs: int) -> nn.Module:
         """Return the network with its initial weights; those of an own module are as its function makes them."""
         if isinstance(self.model, OwnModule):
-            return own_network(self.model, self.recipe, key=self.key, inputs=inputs).network
+            whole = isinstance(self.data, Samples) and self.data.whole
+            return own_network(self.model, self.recipe, key=self.key, inputs=inputs, whole=whole).network
         return self.sequential(inputs, outputs)
 
     def sequential(self, inputs: Inputs, outputs: int) -> nn.Sequential:
@@ -156,10 +142,6 @@ def layers_of(model: Model, recipe: Recipe, inputs: Inputs, outputs: int) -> tup
         normalization=recipe.normalization,
         dropout_kind=recipe.dropout_kind,
     )
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape[1:]))
 
 
 def _described(model: Model) -> str:
