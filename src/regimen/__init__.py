@@ -34,12 +34,17 @@ _HOMES = {
     "StudyOptions": "regimen.study",
 }
 
+# Packages at hand without an import of their own: regimen.search.search(...).
+_PACKAGES = ("search", "tracking")
+
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return import_module(f"regimen.{name}")
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'regimen' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted((*__all__, *_PACKAGES))

@@ -1,0 +1,180 @@
+"""Optuna's study and where it is stored: opened or made, refused if it is about something else, left tidy."""
+
+import warnings
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from regimen.errors import OptionError, StoreError
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+    from optuna.storages import BaseStorage
+    from optuna.study import Study as OptunaStudy
+    from optuna.trial import FrozenTrial, Trial
+
+FILE = "optuna.db"
+# Where a study says what it is about.
+SETTINGS = "regimen"
+# What else is kept there: the baseline's metric on each pair; with a trial, its recipe or why there is none.
+BASELINE_VALUES, RECIPE, REFUSED = "baseline", "recipe", "refused"
+# A pruner sees pairs one by one; before the fourth, no difference of accuracies says anything.
+FIRST_PRUNING = 4
+BUSY_SECONDS = 60
+
+
+def require_optuna() -> ModuleType:
+    """Return the package optuna.
+
+    Raises:
+        OptionError: It is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise OptionError(
+            "regimen.search needs the package optuna, which is not installed; pip install 'torch-regimen[search]'"
+        ) from error
+    return optuna
+
+
+def default_sampler(seed: int) -> "BaseSampler":
+    """Return the tree-structured Parzen estimator with a constant liar: what is under way repels what is asked next."""
+    from optuna.samplers import TPESampler
+
+    with _experiments_allowed():
+        return TPESampler(seed=seed, constant_liar=True)
+
+
+def default_pruner() -> "BasePruner":
+    """Return Wilcoxon's signed-rank test against the best trial, pair by pair, from the fourth pair on."""
+    from optuna.pruners import WilcoxonPruner
+
+    with _experiments_allowed():
+        return WilcoxonPruner(p_threshold=0.1, n_startup_steps=FIRST_PRUNING)
+
+
+def file_storage(path: Path) -> "BaseStorage":
+    """Return the storage in an SQLite file, which others may read at any time while one process writes.
+
+    Written ahead and without waiting for the disk at each of the dozens of values of a trial: that was 20 s for 16
+    trials on a busy disk, and is 5 s. A kill loses nothing; a power cut may lose the last trials, never the file.
+
+    Raises:
+        StoreError: The file can not be opened, or is no storage of Optuna.
+    """
+    from optuna.storages import RDBStorage
+    from sqlalchemy import event
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        storage = RDBStorage(f"sqlite:///{path}", engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}})
+        event.listen(storage.engine, "connect", _write_ahead)
+        storage.engine.dispose()  # connections made before would not know
+    except (SQLAlchemyError, RuntimeError) as error:
+        raise StoreError(f"{path} can not be used as a storage of Optuna: {error}; choose another folder") from error
+    return storage
+
+
+def _write_ahead(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def open_study(
+    name: str,
+    *,
+    storage: "str | BaseStorage | None",
+    sampler: "BaseSampler",
+    pruner: "BasePruner",
+    higher_is_better: bool,
+    settings: Mapping[str, Any],
+) -> "OptunaStudy":
+    """Return the Optuna study of a search, new or as far as it has come.
+
+    Trials that a killed process left under way are marked as failed, and asked for once more.
+
+    Args:
+        name: Name of the study in the storage.
+        storage: An Optuna storage or its URL; None keeps it in memory.
+        sampler: Chooses the parameters of the trials.
+        pruner: Ends trials that lead nowhere.
+        higher_is_better: Direction of the metric.
+        settings: What all values of the study depend on, as plain values.
+
+    Raises:
+        StoreError: A study of that name is about something else.
+    """
+    optuna = require_optuna()
+    study: OptunaStudy = optuna.create_study(
+        storage=storage,
+        sampler=sampler,
+        pruner=pruner,
+        study_name=name,
+        direction="maximize" if higher_is_better else "minimize",
+        load_if_exists=True,
+    )
+    stored = study.user_attrs.get(SETTINGS)
+    if stored is None:
+        if study.trials:
+            raise StoreError(f"the Optuna study {name!r} was not made by regimen.search; choose another study_name")
+        study.set_user_attr(SETTINGS, dict(settings))
+    elif differing := [key for key in settings if stored.get(key) != settings[key]]:
+        raise StoreError(
+            f"the Optuna study {name!r} is about something else: "
+            + "; ".join(f"its {key} is {_short(stored.get(key))}, not {_short(settings[key])}" for key in differing)
+            + "; ask for the same, or choose another study_name or folder"
+        )
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        abandon(study, trial)
+    return study
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else text[:79] + "…"
+
+
+def abandon(study: "OptunaStudy", trial: "Trial | FrozenTrial") -> None:
+    """Mark a trial that did not finish as failed, and have its parameters asked for again."""
+    from optuna.trial import TrialState
+
+    study.tell(trial.number, state=TrialState.FAIL)
+    if trial.params:
+        study.enqueue_trial(trial.params)
+
+
+def tell(study: "OptunaStudy", number: int, value: float | None) -> bool:
+    """Tell a study the value of a trial, None if it was pruned; return whether its sampler has anything left to try."""
+    from optuna.trial import TrialState
+
+    try:
+        study.tell(number, value, state=TrialState.PRUNED if value is None else TrialState.COMPLETE)
+    except RuntimeError as error:
+        # How a sampler that has gone through its grid says so; by then the trial has its value.
+        if "Study.stop" not in str(error):
+            raise
+        return False
+    return True
+
+
+def asked(study: "OptunaStudy") -> int:
+    """Return how many trials have been asked for, whatever became of them."""
+    return sum(trial.state.name != "WAITING" for trial in study.get_trials(deepcopy=False))
+
+
+def finished(study: "OptunaStudy") -> "list[FrozenTrial]":
+    """Return the trials that count: complete or pruned, not those that failed or wait."""
+    from optuna.trial import TrialState
+
+    return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+
+
+def _experiments_allowed() -> AbstractContextManager[object]:
+    """Return a context without Optuna's warnings that an interface may change: these are used as they are."""
+    from optuna.exceptions import ExperimentalWarning
+
+    return warnings.catch_warnings(action="ignore", category=ExperimentalWarning)
