@@ -1,5 +1,6 @@
 """The convolutional network as a description: its name, its layers, and the module built from them."""
 
+import math
 from typing import Any
 
 import pytest
@@ -254,10 +255,17 @@ def test_dropout_layers_of_each_kind_draw_from_the_key_at_their_site() -> None:
     assert found == [(Dropout, 0.1, 9, 0), (Dropout2d, 0.25, 9, 1), (Dropout, 0.5, 9, 2)]
 
 
-@pytest.mark.parametrize("inputs", [(3, 8), (1, 0, 8), 0, (2, 2, 2, 2)])
-def test_inputs_that_are_neither_columns_nor_images_are_refused(inputs: Any) -> None:
-    with pytest.raises(OptionError, match="inputs: expected a number of columns, or channels, height and width"):
+@pytest.mark.parametrize("inputs", [(1, 0, 8), 0, ()])
+def test_inputs_without_a_number_are_refused(inputs: Any) -> None:
+    with pytest.raises(OptionError, match="inputs: expected a number of columns, or the shape of one input"):
         MLP().layers(inputs, 2)
+
+
+@pytest.mark.parametrize("inputs", [(3, 8), (2, 2, 2, 2)])
+def test_inputs_of_any_shape_are_flattened_by_a_perceptron_and_refused_by_convolutions(inputs: tuple[int, ...]) -> None:
+    assert MLP(hidden=()).layers(inputs, 2) == (FlattenLayer(), LinearLayer(math.prod(inputs), 2))
+    with pytest.raises(OptionError, match=r"model: cnn.* needs images, got inputs of shape \["):
+        ConvNet().layers(inputs, 2)
 
 
 @pytest.mark.parametrize(("hidden", "count"), [((), 2), ((5,), 3)])

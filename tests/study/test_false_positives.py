@@ -75,7 +75,7 @@ def table() -> Table:
 @pytest.fixture(scope="module")
 def bank(table: Table) -> Bank:
     layout = Layout.of(table)
-    splits = [layout.search_split(search_key(1, pair)) for pair in range(SPLITS)]
+    splits = [layout.search_pair(1, pair)[1] for pair in range(SPLITS)]
     runs = [
         Run(recipe=RECIPE, model=MODEL, data=table, split=split, key=1000 * i + key, metric="accuracy")
         for i, split in enumerate(splits)

@@ -68,7 +68,7 @@ def planned(table: Table, clock: Wound, budget: str, **changes: object) -> Plan:
 
 def test_a_run_s_cost_is_that_of_all_its_epochs_and_start_up_is_not_in_it(iris: Table, clock: Wound) -> None:
     layout = Layout.of(iris)
-    split = layout.search_split(search_key(0, 0))
+    split = layout.search_pair(0, 0)[1]
     probe = Run(
         recipe=OPTIONS.recipe(90), model=OPTIONS.network(iris), data=iris, split=split, key=0, metric="accuracy"
     )
@@ -87,7 +87,7 @@ def test_calibration_spends_no_more_than_its_allowance_after_the_first_epoch(
     iris: Table, clock: Wound, allowance: float
 ) -> None:
     layout = Layout.of(iris)
-    split = layout.search_split(search_key(0, 0))
+    split = layout.search_pair(0, 0)[1]
     probe = Run(
         recipe=OPTIONS.recipe(90), model=OPTIONS.network(iris), data=iris, split=split, key=0, metric="accuracy"
     )

@@ -165,6 +165,8 @@ data_options = apply(
         click.option(
             "--validation", type=Text("FILE"), help="Rows of the validation part. [default: drawn for each pair]"
         ),
+        click.option("--group", type=Text("COL"), help="Rows with the same value there are never in two parts."),
+        click.option("--time", type=Text("COL"), help="What is scored is later there than what is trained on."),
         click.option("--image-size", type=Pixels(), help="Size of images. [default: that of most of them]"),
     ]
 )

@@ -15,12 +15,14 @@ class DataRequest:
     ignore: tuple[str, ...] | None = None
     test: str | None = None
     validation: str | None = None
+    group: str | None = None
+    time: str | None = None
     image_size: str | None = None
 
     @property
     def table_options(self) -> dict[str, Any]:
         """Return the arguments of `regimen.data.load` after the source."""
-        names = ("target", "task", "ignore", "test", "validation")
+        names = ("target", "task", "ignore", "test", "validation", "group", "time")
         found = {name: getattr(self, name) for name in names}
         if self.image_size is not None:
             height, _, width = self.image_size.partition("x")
@@ -58,6 +60,7 @@ class StudyRequest(DataRequest):
     epochs: int | None = None
     techniques: str | None = None
     pairs: int | None = None
+    folds: int | None = None
     budget: str | None = None
     metric: str | None = None
     smallest_effect: float | None = None

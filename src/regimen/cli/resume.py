@@ -11,16 +11,16 @@ import msgspec
 from regimen.cli.folders import RUNS, folder_name
 from regimen.cli.request import StudyRequest
 from regimen.cli.study import read_command_line
-from regimen.data import Data, Images, load
+from regimen.data import Data, Images, Samples, load
 from regimen.engine import choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.models import parse_model
 from regimen.run import read_recipe, recipe_to_dict
 from regimen.store import FILE, Store
 from regimen.study import Plan, parse_budget
-from regimen.study.family import candidate_arms
+from regimen.study.family import candidate_arms, whole_repetitions
 
-DATA_OPTIONS = ("target", "task", "ignore", "test", "validation", "image_size")
+DATA_OPTIONS = ("target", "task", "ignore", "test", "validation", "group", "time", "image_size")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,6 +132,7 @@ def _other_values(plan: Plan, request: StudyRequest) -> Iterator[str]:
         "batch_size": recipe.batch_size,
         "epochs": recipe.epochs,
         "pairs": plan.pairs,
+        "folds": plan.folds or None,
         "budget": plan.budget or None,
         "metric": plan.metric,
         "smallest_effect": plan.smallest_effect,
@@ -139,7 +140,8 @@ def _other_values(plan: Plan, request: StudyRequest) -> Iterator[str]:
         "seed": plan.seed,
     }
     # Spellings that mean the same: mlp and mlp:128x128, 1min and 60s, auto and the engine it stands for.
-    meaning: dict[str, Callable[[str], str]] = {
+    meaning: dict[str, Callable[[Any], Any]] = {
+        "pairs": lambda count: whole_repetitions(count, plan.folds),
         "model": lambda text: parse_model(text).name,
         "budget": lambda text: str(parse_budget(text)),
         "engine": lambda text: choose_engine(text).name,
@@ -174,6 +176,7 @@ def _other_techniques(plan: Plan, request: StudyRequest, table: Data) -> Iterato
         model=model,
         breadth="all",
         images=isinstance(table, Images),
+        samples=table if isinstance(table, Samples) else None,
     )
     names = [arm.name for arm in plan.arms]
     # A budget may have left fewer arms than were asked for, always the first ones.

@@ -22,6 +22,7 @@ from regimen.cli.request import StudyRequest
 @click.option("--epochs", type=Whole("E", low=1), help="Passes over the training rows. [default: 40]")
 @click.option("--techniques", type=Text("all|a,b,c"), help="What to try. [default: the first ten at one strength each]")
 @click.option("--pairs", type=Whole(low=2), help="Pairs that all arms share; below 8 a pilot. [default: 10]")
+@click.option("--folds", type=Whole("K", low=2), help="Make pairs the folds of repeated cross-validation.")
 @click.option("--budget", type=Text("300runs|60s"), help="How much to train, or how long.")
 @click.option("--metric", type=Text("NAME"), help="accuracy, rmse, …: what is compared. [default: by the data]")
 @click.option(

@@ -92,7 +92,9 @@ def require_plan(table: Data, options: StudyOptions) -> None:
     """
     limit = options.limit
     tried = replace(options, budget=None) if limit is not None and limit.unit == "s" else options
-    make_plan(Layout.of(table), tried, Trainer([table], processes=1), processes=1, started=0.0)
+    make_plan(
+        Layout.of(table, folds=options.folds or 0), tried, Trainer([table], processes=1), processes=1, started=0.0
+    )
 
 
 def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: StudyRequest) -> Findings:

@@ -4,12 +4,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from regimen.data.anything import as_data
+    from regimen.data.batches import from_batches, from_dataset
     from regimen.data.duplicates import near_duplicates
     from regimen.data.image_arrays import from_images
     from regimen.data.image_preparation import ImagePreparation
     from regimen.data.images import ImageFeatures, Images
     from regimen.data.kinds import Data
-    from regimen.data.loading import from_arrays, load, read_features
+    from regimen.data.loading import from_arrays, from_frame, load, read_features
     from regimen.data.metrics import METRICS, Metric, default_metric, find_metric, smallest_effect
     from regimen.data.preparation import Constants, Preparation, Scaling
     from regimen.data.prepared import Prepared, prepare
@@ -50,10 +52,14 @@ __all__ = [
     "Split",
     "Structure",
     "Table",
+    "as_data",
     "default_metric",
     "find_metric",
     "fold_split",
     "from_arrays",
+    "from_batches",
+    "from_dataset",
+    "from_frame",
     "from_images",
     "from_samples",
     "hold_out",
@@ -72,10 +78,12 @@ __all__ = [
 _HOMES = {
     "image_arrays": ("from_images",),
     "image_preparation": ("ImagePreparation",),
+    "anything": ("as_data",),
+    "batches": ("from_batches", "from_dataset"),
     "duplicates": ("near_duplicates",),
     "images": ("ImageFeatures", "Images"),
     "kinds": ("Data",),
-    "loading": ("from_arrays", "load", "read_features"),
+    "loading": ("from_arrays", "from_frame", "load", "read_features"),
     "metrics": ("METRICS", "Metric", "default_metric", "find_metric", "smallest_effect"),
     "preparation": ("Constants", "Preparation", "Scaling"),
     "prepared": ("Prepared", "prepare"),

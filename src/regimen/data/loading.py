@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from regimen.data.assembly import described, features_of, stacked
 from regimen.data.binary_files import frame_of
+from regimen.data.frames import read_frame
 from regimen.data.image_features import read_image_features
 from regimen.data.image_loading import load_images, names_images
 from regimen.data.image_preparation import ImagePreparation
@@ -131,6 +132,45 @@ def from_arrays(
         frame, structured = frame.with_columns(cells.alias(beside)), (by, beside)
     source = Source(name=name, where=name, frame=frame, target="y", whole=True)
     return _table(source, target=None, task=task, ignore=(), further={}, structured=structured)
+
+
+def from_frame(
+    frame: Any,
+    target: str | None,
+    *,
+    task: Task | None = None,
+    ignore: Iterable[str] = (),
+    name: str = "frame",
+    group: str | None = None,
+    time: str | None = None,
+) -> Table:
+    """Make a table of a frame in memory, under the same rules as files.
+
+    Args:
+        frame: Of pandas, polars or Arrow; categories, booleans and dates keep their kinds.
+        target: Name of the target column.
+        task: `classification` or `regression`; inferred from the target if None.
+        ignore: Names of columns to leave out.
+        name: What the table is called in messages and reports.
+        group: Name of a column; rows with the same value there are never in two parts, and it is no feature.
+        time: Name of a column of numbers or dates; what is scored is later than what is trained on.
+
+    Raises:
+        DataError: The frame can not be studied as it is.
+
+    Example:
+        >>> import polars as pl
+        >>> frame = pl.DataFrame({"age": range(40), "label": ["a", "b"] * 20})
+        >>> from_frame(frame, "label").classes
+        ('a', 'b')
+    """
+    found = read_frame(frame, where=name)
+    for option, column in (("group", group), ("time", time)):
+        if column is not None and not isinstance(column, str):
+            raise OptionError(f"{option}: expected the name of a column of {name}, got {type(column).__name__}")
+    source = Source(name=name, where=name, frame=found)
+    left_out = tuple(ignore.split(",")) if isinstance(ignore, str) else tuple(ignore)
+    return _table(source, target=target, task=task, ignore=left_out, further={}, structured=asked(group, time))
 
 
 @overload

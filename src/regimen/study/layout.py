@@ -1,12 +1,14 @@
 """Which rows a study searches on, sets aside for the confirmation, and keeps for the test."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from regimen import streams
-from regimen.data import Data, Split, hold_out, pair_split, set_aside
+from regimen.data import Data, Split, fold_split, hold_out, pair_split, set_aside
+from regimen.data.structured_split import last_rows
 from regimen.records import Fresh
 
 Rows = npt.NDArray[np.int64]
@@ -24,6 +26,7 @@ class Layout:
         test: Rows that are touched once, at the end.
         search: Rows of the search.
         aside: Rows that only the confirmation sees, or None where the table is too small to spare any.
+        folds: Each pair of the search is one of so many folds of repeated cross-validation; 0 draws pairs alone.
     """
 
     table: Data
@@ -31,10 +34,19 @@ class Layout:
     test: Rows
     search: Rows
     aside: Rows | None
+    folds: int = 0
 
     @classmethod
-    def of(cls, table: Data) -> "Layout":
-        """Return the layout of a table."""
+    def of(cls, table: Data, *, folds: int = 0) -> "Layout":
+        """Return the layout of a table.
+
+        Args:
+            table: The table, images or samples.
+            folds: Folds of the search's cross-validation, or 0.
+
+        Raises:
+            DataError: Groups or times are too few to divide.
+        """
         parts = hold_out(table)
         search, aside = set_aside(table, parts.development)
         return cls(
@@ -43,6 +55,7 @@ class Layout:
             test=parts.test,
             search=search,
             aside=aside,
+            folds=folds,
         )
 
     @property
@@ -55,15 +68,34 @@ class Layout:
         """Return whether the validation part of the search was given, the same rows in every pair."""
         return self.table.validation_rows is not None
 
-    def search_split(self, key: int) -> Split:
-        """Return the split of one pair of the search: given validation rows if there are any, else drawn by the key."""
-        return pair_split(self.table, self.search, key)
+    def search_pair(self, seed: int, pair: int) -> tuple[int, Split]:
+        """Return key and split of one pair of the search: given validation rows if there are any, else drawn.
 
-    def confirmation_split(self, key: int) -> Split:
-        """Return the split of one pair of the confirmation, with the test part."""
-        drawn = self.search_split(key)
-        validation = drawn.validation if self.aside is None else self.aside
-        return Split(train=drawn.train, validation=validation, test=self.test)
+        Raises:
+            OptionError: There are folds, and the data have none.
+            DataError: There are more folds than rows or groups, or times are too few to divide.
+        """
+        return search_key(seed, pair), self._drawn(search_key, seed, pair)
+
+    def confirmation_pair(self, seed: int, pair: int) -> tuple[int, Split]:
+        """Return key and split of one pair of the confirmation, with the test part.
+
+        Where later rows are set aside, as many rows train as are drawn, but the latest ones: no time lies between.
+        """
+        drawn = self._drawn(confirmation_key, seed, pair)
+        train, validation = drawn.train, drawn.validation
+        if self.aside is not None:
+            validation, structure = self.aside, self.table.structure
+            if structure is not None and structure.by == "time":
+                train = last_rows(self.search, len(train), structure)
+        return confirmation_key(seed, pair), Split(train=train, validation=validation, test=self.test)
+
+    def _drawn(self, key: Callable[[int, int], int], seed: int, pair: int) -> Split:
+        if not self.folds:
+            return pair_split(self.table, self.search, key(seed, pair))
+        fold = pair % self.folds
+        # All folds of a repetition are of one division, that of its first pair.
+        return fold_split(self.table, self.search, key(seed, pair - fold), fold=fold, folds=self.folds)
 
     def final_split(self) -> Split:
         """Return the split of the saved model: trained on everything but the test part."""

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from regimen.data import Data, Images
+from regimen.data import Data, Images, Samples
 from regimen.engine import choose_engine
 from regimen.errors import OptionError
 from regimen.models import MLP, ConvNet, Model, parse_model
@@ -57,6 +57,7 @@ class StudyOptions:
         epochs: Epochs of every run, >= 1.
         techniques: `all`, a comma-separated list, or None for the study's first ten.
         pairs: Pairs of the search, >= 2; fewer than 8 make a pilot without verdicts.
+        folds: Make pairs the folds of repeated cross-validation with so many folds, 2 to 100; None draws them alone.
         budget: Limit on the whole study.
         metric: Name of a metric; None takes the one that fits the data.
         smallest_effect: Smallest effect of interest, > 0, in units of the metric (0.01 is one point of accuracy).
@@ -75,6 +76,7 @@ class StudyOptions:
     epochs: int | None = None
     techniques: str | None = None
     pairs: int | None = None
+    folds: int | None = None
     budget: Budget | str | None = None
     metric: str | None = None
     smallest_effect: float | None = None
@@ -89,12 +91,14 @@ class StudyOptions:
             object.__setattr__(self, "budget", parse_budget(self.budget))
         check_key(self.seed, "--seed")
         choose_engine(self.engine)
-        for name, low in (("pairs", 2), ("processes", 1)):
+        for name, low in (("pairs", 2), ("folds", 2), ("processes", 1)):
             value = getattr(self, name)
             if value is not None and value < low:
                 raise OptionError(f"--{name}: expected at least {low}, got {value}")
         if self.pairs is not None and self.pairs > 1000:
             raise OptionError(f"--pairs: expected at most 1000, got {self.pairs}")
+        if self.folds is not None and self.folds > 100:
+            raise OptionError(f"--folds: expected at most 100, got {self.folds}")
         if self.smallest_effect is not None and not self.smallest_effect > 0:
             raise OptionError(f"--smallest-effect: expected a number above 0, got {self.smallest_effect}")
 
@@ -121,14 +125,15 @@ class StudyOptions:
 
 
 def default_model(data: Data) -> Model:
-    """Return the network that is taken where none is named: a convolutional one for images.
+    """Return the network that is taken where none is named: a convolutional one for images, or samples shaped alike.
 
     Example:
         >>> from regimen.data import load
         >>> default_model(load("iris")).name
         'mlp:128x128'
     """
-    return ConvNet() if isinstance(data, Images) else MLP()
+    pictures = isinstance(data, Images) or (isinstance(data, Samples) and len(data.shape) == 3 and data.shape[0] <= 4)
+    return ConvNet() if pictures else MLP()
 
 
 def fitting_batch_size(n_train: int) -> int:

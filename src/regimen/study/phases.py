@@ -18,7 +18,7 @@ from regimen.study.confirming import confirm, part_metric
 from regimen.study.family import combine
 from regimen.study.findings import Choice, Findings, Search, assemble
 from regimen.study.judging import judge_arms, judge_baseline, metrics
-from regimen.study.layout import Layout, confirmation_key, final_key, search_key
+from regimen.study.layout import Layout, final_key
 from regimen.study.ledger import Job, Ledger, Watch
 from regimen.study.plan import BASELINE, RECIPE, Arm, Plan
 
@@ -104,8 +104,13 @@ class Phases:
     @cached_property
     def _search_pairs(self) -> list[tuple[int, Split]]:
         """Key and split of each pair of the search, drawn once for all arms."""
-        keys = [search_key(self.plan.seed, pair) for pair in range(self.plan.pairs)]
-        return [(key, self.layout.search_split(key)) for key in keys]
+        return [self.layout.search_pair(self.plan.seed, pair) for pair in range(self.plan.pairs)]
+
+    def _rows_of_a_pair(self) -> tuple[int, int]:
+        """Return the training and validation rows of a pair, in the mean where groups or times make them differ."""
+        splits = [split for _, split in self._search_pairs]
+        train = statistics.fmean(len(split.train) for split in splits)
+        return round(train), round(statistics.fmean(len(split.validation) for split in splits))
 
     def _search_jobs(self, arms: Sequence[tuple[str, Recipe]]) -> list[Job]:
         """Return every arm on every pair, pair by pair: a worker then prepares the rows of a split once for all."""
@@ -123,9 +128,9 @@ class Phases:
         self.ledger.execute("search", jobs)
         baseline = self.ledger.of("search", BASELINE)
         self.check_baseline(baseline)
-        split = jobs[0].run.split
+        n_train, n_validation = self._rows_of_a_pair()
         mean = float(metrics(baseline).mean())
-        effect = self.plan.smallest_effect or smallest_effect(METRICS[self.plan.metric], mean, len(split.validation))
+        effect = self.plan.smallest_effect or smallest_effect(METRICS[self.plan.metric], mean, n_validation)
         stopping = next((arm for arm in self.plan.arms if arm.technique == "early_stopping"), None)
         return Search(
             baseline=judge_baseline(
@@ -139,8 +144,8 @@ class Phases:
                 [self.ledger.of("search", arm.name) for arm in self.plan.arms],
                 higher_is_better=METRICS[self.plan.metric].higher_is_better,
                 smallest_effect=effect,
-                n_train=len(split.train),
-                n_validation=len(split.validation),
+                n_train=n_train,
+                n_validation=n_validation,
                 given_validation=self.layout.given_validation,
             ),
             smallest_effect=effect,
@@ -199,8 +204,7 @@ class Phases:
     def _confirmation_runs(self, recipe: Recipe) -> list[tuple[Run, Run]]:
         pairs = []
         for pair in range(self.plan.confirmation_pairs):
-            key = confirmation_key(self.plan.seed, pair)
-            split = self.layout.confirmation_split(key)
+            key, split = self.layout.confirmation_pair(self.plan.seed, pair)
             pairs.append((self._make(self.plan.recipe, split, key), self._make(recipe, split, key)))
         return pairs
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from regimen import streams
-from regimen.data import Images, default_metric, find_metric
+from regimen.data import Images, Samples, default_metric, find_metric
 from regimen.engine import against_native, choose_engine
 from regimen.run import Run, recipe_to_dict
-from regimen.study.family import DEFAULT_PAIRS, Breadth, Shape, candidate_arms, fit, full_shape
-from regimen.study.layout import Layout, search_key
+from regimen.study.family import DEFAULT_PAIRS, Breadth, Shape, candidate_arms, fit, full_shape, whole_repetitions
+from regimen.study.layout import Layout
 from regimen.study.ledger import Trains
 from regimen.study.options import StudyOptions
 from regimen.study.plan import BASELINE, Arm, Plan
@@ -43,11 +43,12 @@ def make_plan(
         OptionError: The options do not fit the data, a part can not be scored, or the budget is too small for anything.
     """
     table = layout.table
-    first = layout.search_split(search_key(options.seed, 0))
+    first = layout.search_pair(options.seed, 0)[1]
     baseline = options.recipe(len(first.train))
     model = options.network(table)
     metric = (default_metric(table) if options.metric is None else find_metric(options.metric, table.task)).name
-    check_scored_parts(layout, metric, seed=options.seed, pairs=options.pairs or DEFAULT_PAIRS)
+    pairs = whole_repetitions(options.pairs or DEFAULT_PAIRS, layout.folds)
+    check_scored_parts(layout, metric, seed=options.seed, pairs=pairs)
     limit = options.limit
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
     choice = choose_engine(options.engine)
@@ -60,19 +61,28 @@ def make_plan(
         model=model,
         breadth=breadth,
         images=isinstance(table, Images),
+        samples=table if isinstance(table, Samples) else None,
     )
+    folds = layout.folds
     if limit is None:
-        shape = full_shape(arms, options.pairs)
+        shape = full_shape(arms, options.pairs, folds)
     elif limit.unit == "runs":
-        shape = fit(arms, options.pairs, lambda shape: shape.runs, limit.amount)
+        shape = fit(arms, options.pairs, lambda shape: shape.runs, limit.amount, folds=folds)
     else:
         costs = calibrate(probe, arms, trainer, allowance=CALIBRATION_SHARE * limit.amount)
         left = limit.amount * (1 - RESERVE_SHARE) - RESERVE_SECONDS - (time.perf_counter() - started)
         shape = fit(
-            arms, options.pairs, lambda shape: seconds_of(shape, costs, processes), max(left, 0.0), unit="seconds"
+            arms,
+            options.pairs,
+            lambda shape: seconds_of(shape, costs, processes),
+            max(left, 0.0),
+            unit="seconds",
+            folds=folds,
         )
     if limit is not None and len(shape.arms) < len(arms):
         notes.append(f"the budget of {limit} leaves {len(shape.arms)} of {len(arms)} arms")
+    if folds:
+        notes.append(_said_of_folds(folds, shape.pairs, options.pairs))
     return Plan(
         data=table.name,
         digest=table.digest,
@@ -93,7 +103,14 @@ def make_plan(
         reasons=choice.reasons,
         asked_engine=options.engine,
         given_validation=layout.given_validation,
+        folds=folds,
     )
+
+
+def _said_of_folds(folds: int, pairs: int, asked: int | None) -> str:
+    rounded = f"; {asked} pairs were rounded up to whole repetitions" if asked is not None and asked != pairs else ""
+    times = "once" if pairs == folds else f"{pairs // folds} times"
+    return f"the pairs are the {folds} folds of cross-validation, {times}: each row validates once in each{rounded}"
 
 
 def calibrate(probe: Run, arms: Sequence[Arm], trainer: Trains, *, allowance: float = math.inf) -> dict[str, float]:

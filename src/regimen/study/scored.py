@@ -7,7 +7,7 @@ import numpy as np
 from regimen.data import Data
 from regimen.errors import OptionError
 from regimen.study.confirming import NEEDS_EVERY_CLASS
-from regimen.study.layout import Layout, Rows, confirmation_key, search_key
+from regimen.study.layout import Layout, Rows
 
 FEWEST = 2
 
@@ -28,11 +28,20 @@ def check_scored_parts(layout: Layout, metric: str, *, seed: int, pairs: int) ->
     Raises:
         OptionError: A part has too few rows, of any class or in all.
     """
-    for part, rows in _parts(layout, seed, pairs if metric in NEEDS_EVERY_CLASS else 1):
+    structure = layout.table.structure
+    # Parts of groups and times differ in size from pair to pair.
+    looked = pairs if metric in NEEDS_EVERY_CLASS or structure is not None else 1
+    for part, rows in _parts(layout, seed, looked):
         if len(rows) < FEWEST:
             raise OptionError(
                 f"expected at least {FEWEST} rows in the {part} part, received {len(rows)}: no metric of fewer says "
                 "anything; give more rows"
+            )
+        shared = part != "validation" or layout.given_validation
+        if shared and structure is not None and structure.of(rows).count < FEWEST:
+            raise OptionError(
+                f"expected rows of at least {FEWEST} {structure.by}s in the {part} part, received rows of one: no "
+                f"interval could be had; give more of {structure.column!r}"
             )
         if metric in NEEDS_EVERY_CLASS:
             _check_classes(layout.table, metric, part, rows)
@@ -60,6 +69,6 @@ def _parts(layout: Layout, seed: int, pairs: int) -> Iterator[tuple[str, Rows]]:
         yield "set-aside", layout.aside
     redrawn = 1 if layout.given_validation else pairs
     for pair in range(redrawn):
-        yield "validation", layout.search_split(search_key(seed, pair)).validation
+        yield "validation", layout.search_pair(seed, pair)[1].validation
         if layout.aside is None and not layout.given_validation:
-            yield "validation", layout.search_split(confirmation_key(seed, pair)).validation
+            yield "validation", layout.confirmation_pair(seed, pair)[1].validation

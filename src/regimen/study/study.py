@@ -1,10 +1,11 @@
 """The study: baseline, every technique alone on shared pairs, a combination of what helps, and its confirmation."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from regimen.data import Data
+from regimen.data import as_data
 from regimen.engine import Trainer, choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.store import Store
@@ -22,10 +23,14 @@ class Study:
     """Which regularization does a network need on a table, how strong, and how sure is that?
 
     Attributes:
-        data: The table or images.
+        data: A table, images or samples, or what `regimen.data.as_data` makes some of: a name, a path, `(x, y)`, a
+            frame with its target, a `Dataset`, a `DataLoader`, a function that returns batches.
         options: What is asked.
         watch: Is told of the progress.
         trainer: Trains the runs; None starts one for the duration of the study.
+
+    Raises:
+        DataError: The data can not be studied as they are.
 
     Example:
         >>> from regimen.data import load
@@ -34,10 +39,13 @@ class Study:
         True
     """
 
-    data: Data
+    data: Any
     options: StudyOptions = field(default_factory=StudyOptions)
     watch: Watch = field(default_factory=Watch)
     trainer: Trains | None = None
+
+    def __post_init__(self) -> None:
+        self.data = as_data(self.data)
 
     def run(self, directory: Path | None = None, *, resume: bool = False, command: str = "") -> Findings:
         """Do the study and return what it found.
@@ -54,7 +62,7 @@ class Study:
             EngineError: The baseline diverged, or a worker process died.
         """
         started = time.perf_counter()
-        layout = Layout.of(self.data)
+        layout = Layout.of(self.data, folds=self.options.folds or 0)
         store = self._open(directory) if resume else None
         own = None
         try:
@@ -71,6 +79,7 @@ class Study:
                     store = Store(directory, create=True)
                 if store is not None:
                     store.save_plan(plan.to_dict())
+            layout = replace(layout, folds=plan.folds)
             self.watch.planned(plan.runs)
             ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=self.watch)
             return Phases(layout=layout, plan=plan, ledger=ledger, watch=self.watch).findings(started)
