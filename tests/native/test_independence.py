@@ -5,6 +5,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from regimen.engine.native import train_native, why_not
 from regimen.errors import EngineError, OptionError
 from regimen.kernels.native import Kernels
 from regimen.models import MLP
+from regimen.models.layers import Activation
 from regimen.records import RunResult
 from regimen.run import Run
 from regimen.techniques import EMA, SGD, Adam, EarlyStopping, RMSprop
@@ -70,6 +72,22 @@ def test_a_diverging_run_leaves_its_neighbours_bitwise_untouched(
     assert gone.weights is None
     assert_same(first, alone[0])
     assert_same(second, alone[1])
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "tanh", "gelu", "silu", "sigmoid"])
+def test_what_is_not_finite_inside_a_network_is_not_bounded_away(
+    engine: str, make_run: MakeRun, classification: Table, activation: Activation
+) -> None:
+    """Batch normalization makes NaN of infinities; an activation that bounds it would hide it from the loss."""
+    huge = replace(classification, numbers=classification.numbers * 1e37)
+    run = make_run(
+        data=huge, model=MLP(hidden=(16,), activation=activation), optimizer=SGD(), lr=1e-3, input_scaling="none",
+        initialization="normal", initialization_std=100.0, normalization="batch",
+    )  # fmt: skip
+    (found,) = train([run], engine="native")
+    (expected,) = train([run], engine="reference", processes=1)
+    assert expected.status == "diverged"
+    assert (found.status, found.epoch) == (expected.status, expected.epoch)
 
 
 def test_a_diverged_run_is_scored_as_the_reference_scores_it(best_kernels: Kernels, make_run: MakeRun) -> None:
