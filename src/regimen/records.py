@@ -16,6 +16,7 @@ SCHEMA = 1
 Task = Literal["classification", "regression"]
 Verdict = Literal["helps", "hurts", "equivalent", "unclear"]
 Fresh = Literal["rows", "seeds"]
+Division = Literal["drawn", "group", "time"]
 Status = Literal["finished", "stopped", "diverged", "failed"]
 Interval = tuple[float, float]
 
@@ -79,7 +80,10 @@ class Rows:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataRecord:
-    """The table that was studied; `notes` are the decisions taken about it, in words."""
+    """The data that were studied; `notes` are the decisions taken about them, in words.
+
+    `sample` is the shape of one sample that the network is fed as it is, such as `8x8`; empty for tables and images.
+    """
 
     name: str
     task: Task
@@ -88,6 +92,7 @@ class DataRecord:
     classes: tuple[str, ...]
     target: str = ""
     notes: tuple[str, ...] = ()
+    sample: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +108,9 @@ class DesignRecord:
     """How the study was done. `steps` counts optimizer steps over all `runs`; `smallest_effect` is in metric units.
 
     `metric_unit` says how metric values and deltas print: `points` (of 0..1, shown times 100), `target` (units of the
-    target) or `plain`. `higher_is_better` gives the metric's own direction; every `delta` is > 0 when better.
+    target) or `plain`. `higher_is_better` gives the metric's own direction; every `delta` is > 0 when better. Rows are
+    `drawn` into parts, or divided by the groups or times of `division_column`; with `folds` the pairs of the search are
+    the folds of repeated cross-validation.
     """
 
     pairs: int
@@ -119,6 +126,9 @@ class DesignRecord:
     metric_unit: Literal["points", "target", "plain"] = "points"
     higher_is_better: bool = True
     set_aside: int = 0
+    division: Division = "drawn"
+    division_column: str = ""
+    folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -178,19 +178,34 @@ def _reach(results: Results) -> str:
     if standing(results) not in ("confirmed", "weaker"):
         return ""
     if results.design.fresh == "rows":
-        return "The confirmation used rows that the search never saw, so the gain holds on new data of this kind too."
+        return (
+            f"The confirmation used {_fresh(results)} that the search never saw, so the gain holds on {_new(results)}."
+        )
     if given_validation(results):
         return (
             "Whether the gain holds on new data too is open, because the rows that confirmed the recipe, the given "
             "validation part, are those that chose it."
         )
+    if results.design.division == "time":
+        return (
+            "Whether the gain holds on later rows too is open, because the confirmation used the same stretch of time."
+        )
     alone = recommended(results)
     wide = new_rows_interval(results, alone[0]) if len(alone) == 1 else None
     if wide is not None and wide[0] > 0:
-        return "The wider interval for new rows excludes zero, so the gain holds on new data of this kind too."
+        return f"The wider interval for new rows excludes zero, so the gain holds on {_new(results)}."
     return "Whether the gain holds on new data too is open, because the confirmation split the same rows again" + (
         " and the wider interval for new rows includes zero." if wide is not None else "."
     )
+
+
+def _fresh(results: Results) -> str:
+    return {"drawn": "rows", "group": "groups", "time": "later rows"}[results.design.division]
+
+
+def _new(results: Results) -> str:
+    drawn = "new data of this kind too"
+    return {"drawn": drawn, "group": "new groups of this kind too", "time": "later rows too"}[results.design.division]
 
 
 def _need(results: Results) -> str:

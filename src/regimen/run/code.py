@@ -1,5 +1,6 @@
 """A recipe as plain PyTorch: the short script that trains it without regimen."""
 
+from regimen.data import Data
 from regimen.models import Inputs, Model
 from regimen.records import Task
 from regimen.run.code_images import augmentation_lines, cutmix_lines
@@ -9,7 +10,9 @@ from regimen.run.recipe import Recipe
 from regimen.techniques import EMA, SWA, OneCycleLR
 
 
-def plain_pytorch(recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int, task: Task) -> str:
+def plain_pytorch(
+    recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int, task: Task, data: Data | None = None
+) -> str:
     """Return a script in plain PyTorch that trains the recipe on tensors `x_train` and `y_train`.
 
     The script needs torch alone, holds only the lines that the recipe needs, and leaves the trained network, in eval
@@ -21,6 +24,7 @@ def plain_pytorch(recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int,
         inputs: Columns of `x_train`, >= 1, or channels, height and width of its images.
         outputs: Classes, or 1 for regression.
         task: Chooses cross-entropy or the mean squared error.
+        data: What was trained on: samples are fed as they are, and groups or times divide off the stop part too.
 
     Returns:
         Python source.
@@ -38,7 +42,7 @@ def plain_pytorch(recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int,
         What a script can not do in a few lines (random resized crops, erasing, shearing) is named in a comment.
         The stop part of early stopping is drawn without regard to classes; the engines stratify it.
     """
-    setup = Setup(recipe, model, inputs=inputs, outputs=outputs, task=task)
+    setup = Setup(recipe, model, inputs=inputs, outputs=outputs, task=task, data=data)
     lines = [*setup.lines(), *_loop(setup), *_end(setup)]
     return "\n".join(lines) + "\n"
 

@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+from regimen.data import Data, Samples
 from regimen.models import (
     ActivationLayer,
     ConvLayer,
@@ -17,13 +18,13 @@ from regimen.models import (
 )
 from regimen.models.layers import ACTIVATIONS
 from regimen.records import Task
+from regimen.run.code_division import division_lines, stop_lines
 from regimen.run.code_images import BLACK, needs_black
 from regimen.run.code_text import LINE_LENGTH, call, literal
 from regimen.run.recipe import Recipe
 from regimen.run.run import layers_of
 from regimen.techniques import (
     EMA,
-    STOP_FRACTION,
     Adam,
     AdamW,
     CosineLR,
@@ -63,12 +64,17 @@ class Setup:
         inputs: Columns of the input, or channels, height and width of images.
         outputs: Classes, or 1 for regression.
         task: Chooses the criterion.
+        data: What was trained on, where that is known.
     """
 
-    def __init__(self, recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int, task: Task) -> None:
+    def __init__(
+        self, recipe: Recipe, model: Model, *, inputs: Inputs, outputs: int, task: Task, data: Data | None = None
+    ) -> None:
         self.recipe, self.task, self.outputs = recipe, task, outputs
         self.shape = inputs if isinstance(inputs, tuple) else (inputs,)
         self.images = len(self.shape) == 3
+        self.samples = data if isinstance(data, Samples) else None
+        self.structure = None if data is None else data.structure
         self.layers = layers_of(model, recipe, inputs, outputs)
         self.convolutions = any(isinstance(layer, ConvLayer) for layer in self.layers)
         self.batch_norm = any(isinstance(layer, NormLayer) and layer.kind == "batch" for layer in self.layers)
@@ -103,11 +109,13 @@ class Setup:
             else "float32 [rows], the target scaled to mean 0 and variance 1 over these rows."
         )
         averaging = "AveragedModel, update_bn" if self.batch_norm else "AveragedModel"
-        scaling = self._scaling()
+        scaling = self._scaling() if self.samples is None else "fed as they are"
+        kind = "int64" if self.samples is not None and self.samples.whole else "float32"
         sizes = ", ".join(map(str, self.shape))
         return [
-            f"# x_train: float32 [rows, {sizes}], {scaling}.",
+            f"# x_train: {kind} [rows, {sizes}], {scaling}.",
             f"# y_train: {target}",
+            *division_lines(self.structure, stops=self.recipe.early_stopping is not None),
             *(["import copy", "import math", ""] if self.recipe.early_stopping else []),
             "import torch",
             "from torch import nn",
@@ -164,8 +172,7 @@ class Setup:
         if self.recipe.early_stopping is None:
             return []
         return [
-            f"order = torch.randperm(len(x_train))  # {STOP_FRACTION:.0%} of the rows choose the epoch",
-            f"stop, train = order.tensor_split([math.ceil({STOP_FRACTION} * len(order))])",
+            *stop_lines(self.structure),
             "x_stop, y_stop, x_train, y_train = x_train[stop], y_train[stop], x_train[train], y_train[train]",
         ]
 

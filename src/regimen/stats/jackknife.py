@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,7 @@ def jackknife_se(
     groups: int = 100,
     order: npt.ArrayLike | None = None,
     fixed: npt.ArrayLike = (),
+    clusters: npt.ArrayLike | None = None,
 ) -> float:
     """Delete-a-group jackknife standard error of a statistic of rows.
 
@@ -35,13 +37,16 @@ def jackknife_se(
             groups stratified by class. None: rows as they stand. A class of two or more rows then always keeps one.
         fixed: Rows that no group deletes, such as the only row of a class that the statistic can not do without. What
             other rows in their place would have changed is not in the standard error; n counts the others alone.
+        clusters: The cluster of each row, `(n,)`: rows of one cluster depend on each other (one patient, one week), so
+            a group deletes whole clusters, dealt in the order in which they come; no more groups than clusters are
+            made. None: every row for itself.
 
     Returns:
         The standard error, >= 0.
 
     Raises:
-        SampleError: An argument outside its range, `order` no permutation, fewer than two rows that are not fixed, or
-            the statistic is not finite.
+        SampleError: An argument outside its range, `order` no permutation, fewer than two rows or clusters that are not
+            fixed, or the statistic is not finite.
 
     Example:
         >>> import numpy as np
@@ -50,15 +55,21 @@ def jackknife_se(
         0.25
 
     Reference:
-        Kott (2001), The delete-a-group jackknife, Journal of Official Statistics 17(4), 521-526, equation 1.
+        Kott (2001), The delete-a-group jackknife, Journal of Official Statistics 17(4), 521-526, equation 1. Künsch
+        (1989), The jackknife and the bootstrap for general stationary observations, doi:10.1214/aos/1176347265, for
+        blocks of time as clusters.
     """
     whole_n = checked_count(n_rows, name="n_rows", least=2)
+    if clusters is not None and np.shape(clusters) != (whole_n,):
+        raise SampleError(f"expected the cluster of each of {whole_n} rows, received shape {np.shape(clusters)}")
     dealt = _permutation(order, whole_n)
     free = dealt[~np.isin(dealt, np.asarray(fixed, dtype=np.int64))]
     n = checked_count(len(free), name="the rows that are not fixed", least=2)
-    count = min(checked_count(groups, name="groups", least=2), n)
+    dealt_clusters = _in_order(np.arange(whole_n) if clusters is None else np.asarray(clusters), free)
+    units = checked_count(int(dealt_clusters.max()) + 1, name="the clusters that are not fixed", least=2)
+    count = min(checked_count(groups, name="groups", least=2), units)
     group = np.full(whole_n, -1, dtype=np.int64)
-    group[free] = np.arange(n) % count
+    group[free] = dealt_clusters % count
     whole = _finite(statistic(np.arange(whole_n)), "all rows")
     variance = 0.0
     for number in range(count):
@@ -101,6 +112,12 @@ def crossed_interval(pair_values: npt.ArrayLike, row_se: float, *, groups: int =
     shares = ((by_key / error) ** 4, (row_se / error) ** 4) if error > 0 else (1.0, 0.0)
     df = 1 / (shares[0] / (n - 1) + shares[1] / (groups - 1))
     return student_interval(float(sample.mean()), error, df=df, level=level)
+
+
+def _in_order(clusters: npt.NDArray[Any], rows: Rows) -> Rows:
+    """Return for each of the rows how many clusters come before its own."""
+    _, first, inverse = np.unique(clusters[rows], return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]
 
 
 def _permutation(order: npt.ArrayLike | None, n: int) -> Rows:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from regimen.data import METRICS, Preparation, Table
+from regimen.data import METRICS, Preparation, SamplePreparation, Samples, Structure, Table
 from regimen.records import ConfirmationRecord, Interval, RunResult, TestRecord
 from regimen.run import Run
 from regimen.stats import crossed_interval, jackknife_se, t_interval
@@ -15,7 +15,7 @@ from regimen.study.judging import metrics
 
 Floats = npt.NDArray[np.float64]
 Outputs = npt.NDArray[np.float32]
-GROUPS = 100
+GROUPS, STRETCHES = 100, 20
 # Metrics that are not defined without rows of a class.
 NEEDS_EVERY_CLASS = frozenset({"roc_auc"})
 
@@ -26,6 +26,8 @@ def part_metric(run: Run, outputs: Outputs, part: str) -> Callable[[npt.NDArray[
     targets = run.data.y[rows]
     if isinstance(run.data, Table) and run.data.task == "regression":
         predictions = Preparation.fit(run.data, run.split.train, run.recipe.input_scaling).predictions(outputs)
+    elif isinstance(run.data, Samples):
+        predictions = SamplePreparation.fit(run.data, run.split.train).predictions(outputs)
     else:
         predictions = outputs.astype(np.float64)  # logits as they are: no preparation would tell more
     function = METRICS[run.metric].function
@@ -63,9 +65,32 @@ def compare_on_rows(
     same = not differences.any()
     order = np.argsort(targets, kind="stable")
     fixed = rows_alone(targets) if runs[0][0].metric in NEEDS_EVERY_CLASS else ()
-    row_se = 0.0 if same else jackknife_se(mean_difference, n_rows, groups=GROUPS, order=order, fixed=fixed)
-    interval = crossed_interval(differences, row_se, groups=min(GROUPS, n_rows - len(fixed)))
+    clusters = clusters_of(runs[0][0].data.structure, getattr(runs[0][0].split, part))
+    row_se = 0.0
+    if not same:
+        row_se = jackknife_se(mean_difference, n_rows, groups=GROUPS, order=order, fixed=fixed, clusters=clusters)
+    units = n_rows - len(fixed) if clusters is None else len(np.unique(np.delete(clusters, fixed)))
+    interval = crossed_interval(differences, row_se, groups=min(GROUPS, units))
     return float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
+
+
+def clusters_of(structure: Structure | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """Return which of the rows depend on each other: those of one group, or of one of 20 stretches of time.
+
+    Stretches have equally many different times. They are long, because what is near in time is alike; with 20 of them the standard error is known to 16 %.
+
+    Example:
+        >>> structure = Structure(by="time", column="day", values=np.arange(40))
+        >>> clusters_of(structure, np.arange(40))[:5].tolist()
+        [0, 0, 1, 1, 2]
+    """
+    if structure is None:
+        return None
+    values = structure.values[rows]
+    if structure.by == "group":
+        return values
+    times, ranks = np.unique(values, return_inverse=True)
+    return ranks.reshape(-1) * min(STRETCHES, len(times)) // len(times)
 
 
 def rows_alone(targets: npt.NDArray[Any]) -> npt.NDArray[np.int64]:

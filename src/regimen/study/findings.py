@@ -1,10 +1,10 @@
 """What a study found, from its parts to the one record that is stored and reported."""
 
+import statistics
 from dataclasses import dataclass
 
 from regimen import __version__
-from regimen.data import METRICS, prepare
-from regimen.models import parse_model
+from regimen.data import METRICS, Samples, prepare
 from regimen.records import (
     BaselineRecord,
     ConfirmationRecord,
@@ -75,7 +75,9 @@ def assemble(
     table, entries = layout.table, ledger.entries
     first = entries[0].run
     prepared = prepare(table, first.split, first.recipe.input_scaling)
-    metric = METRICS[plan.metric]
+    metric, structure = METRICS[plan.metric], table.structure
+    # Groups and times make pairs of different size.
+    splits = [entry.run.split for entry in entries if entry.phase == "search" and entry.arm == BASELINE]
     curves = {arm: mean_curves(ledger.of("search", arm)) for arm in (BASELINE, *(arm.name for arm in plan.arms))}
     if choice.arms:
         # On the search's pairs, like all other curves.
@@ -87,14 +89,15 @@ def assemble(
             name=table.name,
             task=table.task,
             rows=Rows(
-                train=len(first.split.train),
-                validation=len(first.split.validation),
+                train=round(statistics.fmean(len(split.train) for split in splits)),
+                validation=round(statistics.fmean(len(split.validation) for split in splits)),
                 test=len(layout.test),
             ),
             features=prepared.features,
             classes=table.classes,
             target=table.target,
             notes=table.notes,
+            sample="x".join(map(str, table.shape)) if isinstance(table, Samples) else "",
         ),
         model=ModelRecord(
             name=plan.model,
@@ -114,6 +117,9 @@ def assemble(
             metric_unit=metric.unit,
             higher_is_better=metric.higher_is_better,
             set_aside=0 if layout.aside is None else len(layout.aside),
+            division="drawn" if structure is None else structure.by,
+            division_column="" if structure is None else structure.column,
+            folds=plan.folds,
         ),
         plan=plan.to_dict(),
         baseline=search.baseline,
@@ -122,10 +128,11 @@ def assemble(
             toml=recipe_to_toml(choice.recipe),
             code=plain_pytorch(
                 choice.recipe,
-                parse_model(plan.model),
+                first.model,
                 inputs=prepared.inputs,
                 outputs=prepared.outputs,
                 task=table.task,
+                data=table,
             ),
             arms=choice.arms,
         ),

@@ -6,7 +6,7 @@ import numpy as np
 
 from regimen.data import Data
 from regimen.errors import OptionError
-from regimen.study.confirming import NEEDS_EVERY_CLASS
+from regimen.study.confirming import NEEDS_EVERY_CLASS, clusters_of
 from regimen.study.layout import Layout, Rows
 
 FEWEST = 2
@@ -45,6 +45,8 @@ def check_scored_parts(layout: Layout, metric: str, *, seed: int, pairs: int) ->
             )
         if metric in NEEDS_EVERY_CLASS:
             _check_classes(layout.table, metric, part, rows)
+            if shared and structure is not None:
+                _check_clusters(layout.table, metric, part, rows)
 
 
 def _check_classes(data: Data, metric: str, part: str, rows: Rows) -> None:
@@ -60,6 +62,17 @@ def _check_classes(data: Data, metric: str, part: str, rows: Rows) -> None:
             f"{counts.min()} of class {data.classes[codes[counts.argmin()]]!r}; take another --metric, "
             "such as log_loss, or give more rows of it"
         )
+
+
+def _check_clusters(data: Data, metric: str, part: str, rows: Rows) -> None:
+    clusters = clusters_of(data.structure, rows)
+    for code in np.unique(data.y[rows]):
+        if clusters is not None and len(np.unique(clusters[data.y[rows] == code])) < FEWEST:
+            raise OptionError(
+                f"--metric {metric}: expected rows of every class in at least {FEWEST} groups or stretches of time of "
+                f"the {part} part, received class {data.classes[code]!r} in one; take another --metric, such as "
+                "log_loss"
+            )
 
 
 def _parts(layout: Layout, seed: int, pairs: int) -> Iterator[tuple[str, Rows]]:
