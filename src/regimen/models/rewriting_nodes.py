@@ -78,8 +78,14 @@ def has_weights(node: fx.Node, network: nn.Module) -> bool:
     """Return whether a node multiplies by weights: a layer that has some and is no norm or activation, or a product."""
     layer = layer_of(node, network)
     if layer is None:
-        return name_of(node) in PRODUCT_NAMES and any(source.op == "get_attr" for source in node.all_input_nodes)
+        return name_of(node) in PRODUCT_NAMES and any(_is_parameter(source) for source in node.all_input_nodes)
     return any(True for _ in layer.parameters()) and not (is_norm(node, network) or is_activation(node, network))
+
+
+def _is_parameter(node: fx.Node) -> bool:
+    """Return whether a node is a tensor of the network, as it is or transposed, say."""
+    sources = node.all_input_nodes
+    return node.op == "get_attr" or (bool(sources) and all(_is_parameter(source) for source in sources))
 
 
 def usual_activation(node: fx.Node, network: nn.Module) -> Activation | None:
