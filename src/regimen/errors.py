@@ -36,6 +36,10 @@ class EngineError(RegimenError):
     """Training could not go on for a reason outside the runs themselves (a worker process died, say)."""
 
 
+class TrackingError(RegimenError):
+    """A tracker can not write its curves; whoever trains tells it once and goes on without."""
+
+
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return a hint `"; did you mean 'x'?"` for a mistyped name, or the list of valid names if none is near.
 

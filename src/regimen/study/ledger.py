@@ -23,6 +23,9 @@ class Watch:
     def finished(self, result: RunResult, *, stored: bool, arm: str) -> None:
         """Take a finished run of an arm; `stored` says that it was found in the store, not trained."""
 
+    def entered(self, entry: "Entry") -> None:
+        """Take the same finished run with its place in the study and its description, after `finished`."""
+
     def note(self, text: str) -> None:
         """Take a decision or an intermediate finding, in words."""
 
@@ -115,6 +118,7 @@ class Ledger:
             if stored is not None and all(getattr(stored, name) is not None for name in keep):
                 done[job.run.identity] = stored
                 self.watch.finished(stored, stored=True, arm=job.arm)
+                self.watch.entered(Entry(phase, job.arm, job.pair, job.run, stored))
             else:
                 missing[job.run.identity] = job
 
@@ -122,7 +126,9 @@ class Ledger:
             done[result.identity] = result
             if self.store is not None:
                 self.store.save(result, self.engine)
-            self.watch.finished(result, stored=False, arm=missing[result.identity].arm)
+            job = missing[result.identity]
+            self.watch.finished(result, stored=False, arm=job.arm)
+            self.watch.entered(Entry(phase, job.arm, job.pair, job.run, result))
 
         self.trainer.train([job.run for job in missing.values()], keep=keep, on_result=keep_result)
         self.entries += [Entry(phase, job.arm, job.pair, job.run, done[job.run.identity]) for job in jobs]
