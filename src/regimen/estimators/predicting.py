@@ -52,7 +52,7 @@ def forward(
         yield rows, model.preparation.predictions(torch.cat(each).numpy())
 
 
-def _sampled(network: nn.Sequential, x: Tensor, key: int, start: int, samples: int) -> Tensor:
+def _sampled(network: nn.Module, x: Tensor, key: int, start: int, samples: int) -> Tensor:
     """Return outputs `[samples, rows, outputs]` of a network whose dropout layers stay on.
 
     Reference:
@@ -60,7 +60,7 @@ def _sampled(network: nn.Sequential, x: Tensor, key: int, start: int, samples: i
         learning", arXiv:1506.02142, section 4.
     """
     values = x.expand(samples, *x.shape)
-    for layer in network:
+    for layer in network.children():
         if isinstance(layer, Dropout):
             assert layer.site is not None
             values = values * monte_carlo_mask(

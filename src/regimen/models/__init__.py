@@ -17,7 +17,7 @@ from regimen.models.layers import (
     build,
 )
 from regimen.models.mlp import MLP
-from regimen.models.names import Described, Model, parse_model
+from regimen.models.names import Described, Model, ModelSource, model_of, parse_model
 from regimen.models.own import OwnModule, own_module
 from regimen.models.sizes import Inputs
 
@@ -37,11 +37,13 @@ __all__ = [
     "Layer",
     "LinearLayer",
     "Model",
+    "ModelSource",
     "NormLayer",
     "Normalization",
     "OwnModule",
     "PoolLayer",
     "build",
+    "model_of",
     "own_module",
     "parse_model",
 ]

@@ -7,11 +7,13 @@ from regimen.errors import OptionError, nearest
 from regimen.models.convnet import ConvNet, Convolution
 from regimen.models.layers import ACTIVATIONS
 from regimen.models.mlp import MLP
-from regimen.models.own import OwnModule, own_module
+from regimen.models.own import Factory, OwnModule, own_module
 from regimen.models.own_source import names_own_module
 
 Described = MLP | ConvNet
 Model = Described | OwnModule
+# A description, a name, or a function or class that makes a `torch.nn.Module`.
+ModelSource = Model | str | Factory
 
 EXPECTED = (
     "--model: expected mlp, mlp:WIDTHxWIDTH, mlp:WIDTH:ACTIVATION, cnn, cnn:CHANNELS,CHANNELSp:WIDTH or "
@@ -51,6 +53,21 @@ def parse_model(text: str) -> Model:
     if len(parts) == 1:
         return ConvNet(convolutions=convolutions)
     return ConvNet(convolutions=convolutions, hidden=_widths(parts[1], text), **_extras(parts[2:], text, filters=True))
+
+
+def model_of(source: ModelSource) -> Model:
+    """Return the description of a network, in whatever form it is given.
+
+    Raises:
+        OptionError: It is no network.
+
+    Example:
+        >>> model_of("mlp:8").name
+        'mlp:8'
+    """
+    if isinstance(source, MLP | ConvNet | OwnModule):
+        return source
+    return parse_model(source) if isinstance(source, str) else own_module(source)
 
 
 def _widths(part: str, text: str) -> tuple[int, ...]:

@@ -1,5 +1,6 @@
 """Trained networks together with everything that prediction needs."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,10 @@ from regimen.data import (
 )
 from regimen.data.tables import Rows
 from regimen.errors import DataError, InputError, OptionError, StoreError
-from regimen.models import Model, build, parse_model
+from regimen.models import Model, ModelSource, OwnModule, build, model_of, parse_model
+from regimen.models.own_source import names_own_module
 from regimen.records import Task
+from regimen.run.own import own_network
 from regimen.run.recipe import Recipe
 from regimen.run.recipe_file import recipe_from_toml, recipe_to_toml
 from regimen.run.run import Run, layers_of
@@ -41,14 +44,14 @@ class SavedModel:
     """One or more trained networks of one recipe, which predict together.
 
     Attributes:
-        model: The network, as a description.
+        model: The network, as a description or a module of the user's own.
         recipe: What it was trained with.
         preparation: From a table or images to inputs, and from outputs to labels or amounts.
         keys: Run key of each network.
         states: Parameters and buffers of each network, by `state_dict` name.
 
     Raises:
-        StoreError: There are not as many keys as networks, or tensors are not those of the described network.
+        StoreError: There are not as many keys as networks, or tensors are not those of the network.
 
     Example:
         >>> from regimen.data import hold_out, load, pair_split
@@ -86,7 +89,7 @@ class SavedModel:
                 if expected.get(name) != found.get(name):
                     raise StoreError(
                         f"expected {name} of {self.model.name} to be {expected.get(name, 'absent')}, "
-                        f"got {found.get(name, 'nothing')}; save the networks of this recipe and model"
+                        f"got {found.get(name, 'nothing')}; take the networks of this recipe and model"
                     )
 
     @classmethod
@@ -116,19 +119,28 @@ class SavedModel:
         """Labels as in the data, in the order of the outputs; empty for regression."""
         return self.preparation.classes
 
-    def networks(self) -> tuple[nn.Sequential, ...]:
+    def networks(self) -> tuple[nn.Module, ...]:
         """Return the networks with their weights, in eval mode."""
         networks = tuple(map(self._described, range(len(self.states))))
         for network, state in zip(networks, self.states, strict=True):
-            network.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, assign=True)
+            # Parameters that a module of the user's own ties together stay so only if they are filled.
+            described = not isinstance(self.model, OwnModule)
+            network.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, assign=described)
             network.eval()
         return networks
 
-    def _described(self, index: int) -> nn.Sequential:
+    def _described(self, index: int) -> nn.Module:
+        if isinstance(self.model, OwnModule):
+            inputs, whole = self.preparation.inputs, self._whole
+            return own_network(self.model, self.recipe, key=self.keys[index], inputs=inputs, whole=whole).network
         layers = layers_of(self.model, self.recipe, self.preparation.inputs, self.preparation.outputs)
         # Without memory: initial weights would only be thrown away, and be drawn from the caller's generator.
         with torch.device("meta"):
             return build(layers, key=self.keys[index])
+
+    @property
+    def _whole(self) -> bool:
+        return isinstance(self.preparation, SamplePreparation) and self.preparation.dtype == "int64"
 
     def predict_outputs(self, features: AnyFeatures) -> Outputs:
         """Return what metrics take, float64 `[rows, outputs]`: logits, or amounts in the target's unit.
@@ -149,7 +161,7 @@ class SavedModel:
             rows = np.arange(start, min(start + chunk, features.n))
             inputs = self._inputs(features, rows)
             with torch.no_grad():
-                outputs[rows] = self._mean([network(inputs).numpy() for network in networks])
+                outputs[rows] = self._mean([self._output(network, inputs) for network in networks])
         overflown = np.flatnonzero(~np.isfinite(outputs).all(axis=1))
         if len(overflown):
             raise DataError(
@@ -157,6 +169,14 @@ class SavedModel:
                 "so large that the outputs are not finite; correct the row or leave it out"
             )
         return outputs
+
+    def _output(self, network: nn.Module, inputs: torch.Tensor) -> npt.NDArray[np.float32]:
+        if not isinstance(self.model, OwnModule):
+            return np.asarray(network(inputs).numpy())
+        # What it may overwrite, and in plain memory: see the reference engine.
+        own = inputs.clone(memory_format=torch.contiguous_format)
+        with torch.random.fork_rng(devices=[]), self.model.guard(f"predicting with {self.model.name}"):
+            return np.asarray(network(own).numpy())
 
     def _inputs(self, features: AnyFeatures, rows: Rows) -> torch.Tensor:
         match self.preparation, features:
@@ -215,20 +235,31 @@ class SavedModel:
             recipe=recipe_to_toml(self.recipe),
             keys=self.keys,
             preparation=self.preparation,
+            model_digest=self.model.digest if isinstance(self.model, OwnModule) else "",
         )
         write_files(Path(directory), description, self.states)
 
     @classmethod
-    def load(cls, directory: str | Path) -> "SavedModel":
+    def load(cls, directory: str | Path, model: ModelSource | None = None) -> "SavedModel":
         """Read what `save` wrote.
 
+        A folder holds no code, and none is run for it: a module of the user's own has to be given again. It is warned of
+        where its source has changed since; its tensors must have the same names and shapes.
+
+        Args:
+            directory: The folder.
+            model: The module of the user's own: `FILE.py:FUNCTION`, or the function or class that makes it.
+
         Raises:
-            StoreError: A file is missing, damaged, of another schema, or not of the same save as the other.
+            StoreError: A file is missing, damaged, of another schema, or not of the same save as the other; or the
+                module is not given, or another.
+            OptionError: The given module can not be made.
         """
         found, states = read_files(Path(directory))
+        network = _stored_model(found, model, directory)
         try:
             return cls(
-                model=parse_model(found.model),
+                model=network,
                 recipe=recipe_from_toml(found.recipe),
                 preparation=found.preparation,
                 keys=found.keys,
@@ -236,6 +267,31 @@ class SavedModel:
             )
         except InputError as error:
             raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
+
+
+def _stored_model(found: Description, given: ModelSource | None, directory: str | Path) -> Model:
+    """Return the network of a saved model; one of the user's own is the given one."""
+    model = None if given is None else model_of(given)
+    if not found.model_digest and not names_own_module(found.model):
+        try:
+            stored = parse_model(found.model)
+        except InputError as error:
+            raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
+        if model is not None and model != stored:
+            raise StoreError(f"{directory} holds the described model {found.model}, not {model.name}; leave it out")
+        return stored
+    if not isinstance(model, OwnModule):
+        raise StoreError(
+            f"{directory} holds the weights of {found.model}, a module of your own, and no code: expected the module, "
+            f"got {'none' if model is None else model.name}; add --model FILE.py:FUNCTION, or model= in Python"
+        )
+    if model.digest != found.model_digest:
+        warnings.warn(
+            f"{model.name} is not as it was when the model was trained (its source, or what PyTorch makes of it, has "
+            "changed); predictions are those of the weights in the module as it is now",
+            stacklevel=3,
+        )
+    return model
 
 
 _WHAT = {Preparation: "a table", ImagePreparation: "images", SamplePreparation: "samples"}

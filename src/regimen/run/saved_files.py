@@ -28,17 +28,20 @@ class Description:
     """The content of `model.json` beside schema, version and hash.
 
     Attributes:
-        model: Name of the network, as `regimen.models.parse_model` reads it.
+        model: Name of the network, as `regimen.models.parse_model` reads it; of a module of the user's own only what it
+            is called, since no code is run for what a folder says.
         recipe: The recipe as TOML.
         keys: Run key of each network.
         preparation: Columns, levels, imputations, scales, task, target and classes; or size, scales and classes of
             images, or shape and classes of samples.
+        model_digest: Digest of a module of the user's own; empty for a described network.
     """
 
     model: str
     recipe: str
     keys: tuple[int, ...]
     preparation: Preparation | ImagePreparation | SamplePreparation
+    model_digest: str = ""
 
 
 def write_files(folder: Path, description: Description, states: Sequence[State]) -> None:
@@ -54,6 +57,8 @@ def write_files(folder: Path, description: Description, states: Sequence[State])
     """
     weights = safetensors.numpy.save(_joined(states))
     content = {"schema": SCHEMA, "regimen": __version__} | msgspec.to_builtins(description)
+    if not description.model_digest:
+        del content["model_digest"]
     text = msgspec.json.encode({"sha256": _seal(content, weights)} | content)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +99,7 @@ class _Fields:
     recipe: str
     keys: tuple[int, ...]
     preparation: dict[str, Any]
+    model_digest: str = ""
 
 
 def _description(content: Mapping[str, Any]) -> Description:
@@ -106,7 +112,13 @@ def _description(content: Mapping[str, Any]) -> Description:
         preparation = msgspec.convert(fields.preparation, type=SamplePreparation)
     else:
         preparation = msgspec.convert(fields.preparation, type=Preparation)
-    return Description(model=fields.model, recipe=fields.recipe, keys=fields.keys, preparation=preparation)
+    return Description(
+        model=fields.model,
+        recipe=fields.recipe,
+        keys=fields.keys,
+        preparation=preparation,
+        model_digest=fields.model_digest,
+    )
 
 
 def _seal(content: Mapping[str, Any], weights: bytes) -> str:

@@ -32,6 +32,7 @@ def candidate_arms(
     breadth: Breadth,
     images: bool = False,
     samples: Samples | None = None,
+    refusal: Callable[[Recipe], str | None] | None = None,
 ) -> tuple[list[Arm], list[str]]:
     """Return the arms worth trying, best first, and in words those that this baseline rules out.
 
@@ -44,6 +45,7 @@ def candidate_arms(
             settings, `all` appends the rest of the catalogue, for a budget to cut off.
         images: Whether the data are images, for which the catalogue has techniques of their own.
         samples: The data if they are samples, to which not everything can be done.
+        refusal: Says of a network of the user's own why a recipe can not be applied to it.
 
     Raises:
         OptionError: An unknown technique, or nothing is left to try.
@@ -60,7 +62,7 @@ def candidate_arms(
     arms, notes = [], []
     for _, _, setting, position in ranked:
         arm = _arm(chosen[position], setting)
-        reason = _ruled_out(arm, baseline, model, samples)
+        reason = _ruled_out(arm, baseline, model, samples, refusal)
         if reason is None:
             arms.append(arm)
         else:
@@ -76,7 +78,13 @@ def _arm(technique: Technique, setting: int) -> Arm:
     return Arm(name=name, technique=technique.name, setting=dict(technique.settings[setting]), strength=strength)
 
 
-def _ruled_out(arm: Arm, baseline: Recipe, model: Model, samples: Samples | None) -> str | None:
+def _ruled_out(
+    arm: Arm,
+    baseline: Recipe,
+    model: Model,
+    samples: Samples | None,
+    refusal: Callable[[Recipe], str | None] | None,
+) -> str | None:
     """Return why the arm can not be tried over this baseline and model, None if it can."""
     try:
         recipe = arm.recipe(baseline)
@@ -89,7 +97,7 @@ def _ruled_out(arm: Arm, baseline: Recipe, model: Model, samples: Samples | None
     if samples is not None and recipe.input_scaling != baseline.input_scaling:
         return "samples are fed as they are"
     if isinstance(model, OwnModule):
-        return None
+        return None if refusal is None else refusal(recipe)
     if recipe.dropout_kind != baseline.dropout_kind and not isinstance(model, ConvNet):
         return f"{model.name} has no convolution"
     if not model.hidden_layers and (recipe.rates != baseline.rates or recipe.normalization != baseline.normalization):

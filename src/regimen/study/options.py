@@ -7,7 +7,7 @@ from typing import Any, Literal
 from regimen.data import Data, Images, Samples
 from regimen.engine import choose_engine
 from regimen.errors import OptionError
-from regimen.models import MLP, ConvNet, Model, parse_model
+from regimen.models import MLP, ConvNet, Model, ModelSource, model_of
 from regimen.run import Recipe
 from regimen.streams import check_key
 
@@ -50,7 +50,8 @@ class StudyOptions:
     """What a user asks of a study; None leaves a choice to the study.
 
     Attributes:
-        model: The network, a description or its name; None is `mlp` for a table and `cnn` for images.
+        model: The network: a description or its name, `FILE.py:FUNCTION`, or a function or class without arguments that
+            makes a `torch.nn.Module`; None is `mlp` for a table and `cnn` for images.
         baseline: Recipe of the network without the techniques; None is Adam without regularization.
         lr: Learning rate of the baseline, > 0.
         batch_size: Batch size of the baseline, >= 1; None takes one that fits the number of rows.
@@ -69,7 +70,7 @@ class StudyOptions:
         OptionError: A value is out of range.
     """
 
-    model: Model | str | None = None
+    model: ModelSource | None = None
     baseline: Recipe | None = None
     lr: float | None = None
     batch_size: int | None = None
@@ -85,8 +86,8 @@ class StudyOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.model, str):
-            object.__setattr__(self, "model", parse_model(self.model))
+        if self.model is not None:
+            object.__setattr__(self, "model", model_of(self.model))
         if isinstance(self.budget, str):
             object.__setattr__(self, "budget", parse_budget(self.budget))
         check_key(self.seed, "--seed")
@@ -104,9 +105,12 @@ class StudyOptions:
 
     def network(self, data: Data) -> Model:
         """Return the model as a description, by default the one that fits the data."""
-        if self.model is None:
-            return default_model(data)
-        return parse_model(self.model) if isinstance(self.model, str) else self.model
+        return default_model(data) if self.model is None else model_of(self.model)
+
+    @property
+    def given_model(self) -> Model | None:
+        """Return the model as a description, None where none is given."""
+        return None if self.model is None else model_of(self.model)
 
     @property
     def limit(self) -> Budget | None:

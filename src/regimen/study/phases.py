@@ -11,7 +11,7 @@ import numpy as np
 
 from regimen.data import METRICS, Split, smallest_effect
 from regimen.errors import EngineError
-from regimen.models import parse_model
+from regimen.models import Model, parse_model
 from regimen.records import ConfirmationRecord, RunResult
 from regimen.run import Recipe, Run, SavedModel
 from regimen.study.confirming import confirm, part_metric
@@ -48,12 +48,14 @@ class Phases:
         plan: What to do.
         ledger: Trains and remembers.
         watch: Is told of the progress.
+        model: The network; None takes the described one that the plan names.
     """
 
     layout: Layout
     plan: Plan
     ledger: Ledger
     watch: Watch
+    model: Model | None = None
 
     def findings(self, started: float) -> Findings:
         """Go through all phases; `started` is the `time.perf_counter()` of the study's begin."""
@@ -91,10 +93,15 @@ class Phases:
         )
         return Conclusion(confirmation=confirmation, model=final.model)
 
+    @cached_property
+    def network(self) -> Model:
+        """The network that is studied."""
+        return parse_model(self.plan.model) if self.model is None else self.model
+
     def _make(self, recipe: Recipe, split: Split, key: int) -> Run:
         return Run(
             recipe=recipe,
-            model=parse_model(self.plan.model),
+            model=self.network,
             data=self.layout.table,
             split=split,
             key=key,

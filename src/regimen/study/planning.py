@@ -9,11 +9,13 @@ from dataclasses import replace
 from regimen import streams
 from regimen.data import Images, Samples, default_metric, find_metric
 from regimen.engine import against_native, choose_engine
+from regimen.models import OwnModule
 from regimen.run import Run, recipe_to_dict
 from regimen.study.family import DEFAULT_PAIRS, Breadth, Shape, candidate_arms, fit, full_shape, whole_repetitions
 from regimen.study.layout import Layout
 from regimen.study.ledger import Trains
 from regimen.study.options import StudyOptions
+from regimen.study.own_modules import Trial
 from regimen.study.plan import BASELINE, Arm, Plan
 from regimen.study.scored import check_scored_parts
 
@@ -51,6 +53,7 @@ def make_plan(
     check_scored_parts(layout, metric, seed=options.seed, pairs=pairs)
     limit = options.limit
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
+    trial = Trial.of(probe)
     choice = choose_engine(options.engine)
     fast = choice.name == "native" and against_native(probe, options.engine) is None
     breadth: Breadth = "all" if limit is not None else "settings" if fast else "first"
@@ -62,7 +65,9 @@ def make_plan(
         breadth=breadth,
         images=isinstance(table, Images),
         samples=table if isinstance(table, Samples) else None,
+        refusal=None if trial is None else trial.refusal,
     )
+    notes = [*(trial.notes if trial else ()), *notes]
     folds = layout.folds
     if limit is None:
         shape = full_shape(arms, options.pairs, folds)
@@ -104,6 +109,7 @@ def make_plan(
         asked_engine=options.engine,
         given_validation=layout.given_validation,
         folds=folds,
+        model_digest=model.digest if isinstance(model, OwnModule) else "",
     )
 
 

@@ -8,11 +8,13 @@ from typing import Any
 from regimen.data import as_data
 from regimen.engine import Trainer, choose_engine
 from regimen.errors import OptionError, StoreError
+from regimen.models import ModelSource
 from regimen.store import Store
 from regimen.study.findings import Findings
 from regimen.study.layout import Layout
 from regimen.study.ledger import Ledger, Trains, Watch
 from regimen.study.options import StudyOptions
+from regimen.study.own_modules import planned_model
 from regimen.study.phases import Phases
 from regimen.study.plan import Plan
 from regimen.study.planning import make_plan
@@ -20,7 +22,7 @@ from regimen.study.planning import make_plan
 
 @dataclass(kw_only=True)
 class Study:
-    """Which regularization does a network need on a table, how strong, and how sure is that?
+    """Which regularization does a network need on given data, how strong, and how sure is that?
 
     Attributes:
         data: A table, images or samples, or what `regimen.data.as_data` makes some of: a name, a path, `(x, y)`, a
@@ -28,9 +30,12 @@ class Study:
         options: What is asked.
         watch: Is told of the progress.
         trainer: Trains the runs; None starts one for the duration of the study.
+        model: The network, here or in the options: a description, its name, or a function or class without arguments
+            that makes a `torch.nn.Module`.
 
     Raises:
         DataError: The data can not be studied as they are.
+        OptionError: The model is none, or given in the options too.
 
     Example:
         >>> from regimen.data import load
@@ -43,8 +48,13 @@ class Study:
     options: StudyOptions = field(default_factory=StudyOptions)
     watch: Watch = field(default_factory=Watch)
     trainer: Trains | None = None
+    model: ModelSource | None = None
 
     def __post_init__(self) -> None:
+        if self.model is not None:
+            if self.options.model is not None:
+                raise OptionError("model: expected it once, got one in options too; leave out the one or the other")
+            self.options = replace(self.options, model=self.model)
         self.data = as_data(self.data)
 
     def run(self, directory: Path | None = None, *, resume: bool = False, command: str = "") -> Findings:
@@ -57,7 +67,7 @@ class Study:
 
         Raises:
             StoreError: The folder holds a study (without `resume`), none (with it), one of other data, or one whose
-                engine is not here.
+                engine is not here; or it is of a module of the user's own that is not given, or has changed.
             OptionError: The options do not fit the data.
             EngineError: The baseline diverged, or a worker process died.
         """
@@ -80,9 +90,11 @@ class Study:
                 if store is not None:
                     store.save_plan(plan.to_dict())
             layout = replace(layout, folds=plan.folds)
+            model = planned_model(plan, self.options.given_model)
             self.watch.planned(plan.runs)
             ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=self.watch)
-            return Phases(layout=layout, plan=plan, ledger=ledger, watch=self.watch).findings(started)
+            phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=self.watch, model=model)
+            return phases.findings(started)
         finally:
             if own is not None:
                 own.close()

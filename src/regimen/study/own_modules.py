@@ -1,0 +1,99 @@
+"""Modules of the user's own in a study: tried before anything is trained, and found again when it is resumed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from regimen.data import prepare
+from regimen.errors import OptionError, StoreError
+from regimen.models import Model, OwnModule, parse_model
+from regimen.models.adapting import Wishes
+from regimen.models.own_source import names_own_module
+from regimen.run import Recipe, Run
+from regimen.run.own import wishes_of
+from regimen.run.own_check import OwnCheck
+from regimen.study.plan import Plan
+
+# Why a recipe can not be applied to the network, None if it can.
+Refusal = Callable[[Recipe], str | None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """Tries recipes on a module of the user's own, each way to change it once.
+
+    Attributes:
+        check: Tries one recipe.
+        baseline: The recipe that others change.
+        notes: What is to be said of the module, in words.
+    """
+
+    check: OwnCheck
+    baseline: Recipe
+    notes: tuple[str, ...] = ()
+    _tried: dict[Wishes, tuple[str, ...] | str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, run: Run) -> "Trial | None":
+        """Return the trial of a run's network and recipe, None for a described network.
+
+        Raises:
+            OptionError: The module can not be trained, with the recipe or at all.
+        """
+        if not isinstance(run.model, OwnModule):
+            return None
+        prepared = prepare(run.data, run.split, run.recipe.input_scaling)
+        example = prepared.scaled(prepared.x["train"][:1])
+        check = OwnCheck(
+            model=run.model,
+            inputs=prepared.inputs,
+            outputs=prepared.outputs,
+            task=run.data.task,
+            whole=not example.is_floating_point(),
+        )
+        return cls(check=check, baseline=run.recipe, notes=check.require(run.recipe))
+
+    def refusal(self, recipe: Recipe) -> str | None:
+        """Return why a recipe can not be applied, or changes nothing against the baseline; None if it does."""
+        changes = self._changes(recipe)
+        if isinstance(changes, str):
+            return changes
+        name = self.check.model.name
+        if wishes_of(recipe) != wishes_of(self.baseline) and changes == self._changes(self.baseline):
+            return f"it changes nothing in {name}"
+        if recipe.dropout_kind != self.baseline.dropout_kind:
+            other = recipe.replace(dropout_kind=self.baseline.dropout_kind)
+            if changes == self._changes(other):
+                return f"{name} has no convolution behind which channels could be dropped anew"
+        return None
+
+    def _changes(self, recipe: Recipe) -> tuple[str, ...] | str:
+        wishes = wishes_of(recipe)
+        if wishes not in self._tried:
+            try:
+                changes = self.check.adapted(recipe).changes
+                self._tried[wishes] = tuple(f"{change.place}: {change.what}" for change in changes)
+            except OptionError as error:
+                self._tried[wishes] = str(error)
+        return self._tried[wishes]
+
+
+def planned_model(plan: Plan, given: Model | None) -> Model:
+    """Return the network of a stored plan; one of the user's own has to be given again.
+
+    Raises:
+        StoreError: The network is one of the user's own, and it is not given, or has another source now.
+    """
+    # A stored name alone runs no file: whoever resumes names it.
+    if not plan.model_digest and not names_own_module(plan.model):
+        return parse_model(plan.model)
+    if not isinstance(given, OwnModule):
+        raise StoreError(
+            f"the stored study is of the module {plan.model}: expected it again, got "
+            f"{'none' if given is None else given.name}; give model= in Python, or --model FILE.py:FUNCTION"
+        )
+    if given.digest != plan.model_digest:
+        raise StoreError(
+            f"the stored study is of the module {plan.model} with another source than {given.name} has now: it can not "
+            "go on; restore the source, or start a new study, without --resume"
+        )
+    return given
