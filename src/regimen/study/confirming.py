@@ -77,7 +77,8 @@ def compare_on_rows(
 def clusters_of(structure: Structure | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
     """Return which of the rows depend on each other: those of one group, or of one of 20 stretches of time.
 
-    Stretches have equally many different times. They are long, because what is near in time is alike; with 20 of them the standard error is known to 16 %.
+    Stretches have equally many different times. They are long, because what is near in time is alike; with 20 of them
+    the standard error is known to 16 %.
 
     Example:
         >>> structure = Structure(by="time", column="day", values=np.arange(40))
