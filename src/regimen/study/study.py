@@ -1,6 +1,7 @@
 """The study: baseline, every technique alone on shared pairs, a combination of what helps, and its confirmation."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from regimen.study.own_modules import planned_model
 from regimen.study.phases import Phases
 from regimen.study.plan import Plan
 from regimen.study.planning import make_plan
+from regimen.study.tracked import TrackedWatch, subject_of
+from regimen.tracking import Tracker
 
 
 @dataclass(kw_only=True)
@@ -32,6 +35,7 @@ class Study:
         trainer: Trains the runs; None starts one for the duration of the study.
         model: The network, here or in the options: a description, its name, or a function or class without arguments
             that makes a `torch.nn.Module`.
+        trackers: Take the curves of runs as they finish, see `regimen.tracking`.
 
     Raises:
         DataError: The data can not be studied as they are.
@@ -49,6 +53,7 @@ class Study:
     watch: Watch = field(default_factory=Watch)
     trainer: Trains | None = None
     model: ModelSource | None = None
+    trackers: Sequence[Tracker] = ()
 
     def __post_init__(self) -> None:
         if self.model is not None:
@@ -91,10 +96,11 @@ class Study:
                     store.save_plan(plan.to_dict())
             layout = replace(layout, folds=plan.folds)
             model = planned_model(plan, self.options.given_model)
-            self.watch.planned(plan.runs)
-            ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=self.watch)
-            phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=self.watch, model=model)
-            return phases.findings(started)
+            with TrackedWatch(self.watch, self.trackers, subject_of("study", plan, plan.to_dict())) as watch:
+                watch.planned(plan.runs)
+                ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=watch)
+                phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=watch, model=model)
+                return phases.findings(started)
         finally:
             if own is not None:
                 own.close()
