@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from regimen.errors import OptionError, RecipeError
@@ -11,6 +12,7 @@ from regimen.run import Recipe, recipe_to_toml
 from regimen.search.space import Space
 from regimen.search.storage import BASELINE_VALUES, RECIPE, REFUSED, abandon, finished, tell
 from regimen.study.ledger import Ledger
+from regimen.study.own_modules import Trial as OwnModuleTrial
 from regimen.study.phases import Phases
 from regimen.study.plan import BASELINE
 
@@ -83,7 +85,7 @@ class Bundles:
         try:
             candidate.recipe = self.space(trial, self.phases.plan.recipe)
             if isinstance(candidate.recipe, Recipe):
-                self.phases.pair_jobs(0, [(candidate.arm, candidate.recipe)])
+                self._require(candidate)
         except (RecipeError, OptionError) as error:
             trial.set_user_attr(REFUSED, str(error))
             self._tell(asked, candidate, pruned=True)
@@ -91,6 +93,23 @@ class Bundles:
         if not isinstance(candidate.recipe, Recipe):
             raise OptionError(f"space: expected a function that returns a Recipe, got {candidate.recipe!r} from it")
         trial.set_user_attr(RECIPE, recipe_to_toml(candidate.recipe))
+
+    def _require(self, candidate: Candidate) -> None:
+        """Refuse a recipe that does not fit data or network.
+
+        Raises:
+            RecipeError: It does something that the data have not.
+            OptionError: It wishes something that has no place in the network.
+        """
+        [job] = self.phases.pair_jobs(0, [(candidate.arm, candidate.recipe)])
+        if self._own is not None:
+            self._own.check.adapted(job.run.recipe)
+
+    @cached_property
+    def _own(self) -> OwnModuleTrial | None:
+        """What tries recipes on a module of the user's own; None for described networks, whose runs try them."""
+        [job] = self.phases.pair_jobs(0, [(BASELINE, self.phases.plan.recipe)])
+        return OwnModuleTrial.of(job.run)
 
     def _train(self, alive: list[Candidate], *, with_baseline: bool) -> list[RunResult]:
         """Train candidates pair by pair until each is told; return the results of the baseline, where it is trained."""

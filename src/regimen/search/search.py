@@ -2,17 +2,17 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from regimen import streams
-from regimen.data import METRICS, Data
+from regimen.data import METRICS, as_data
 from regimen.engine import Trainer
 from regimen.errors import OptionError
-from regimen.models import Model
+from regimen.models import ModelSource
 from regimen.run import NUMERICS, Recipe, recipe_from_toml, recipe_to_dict
 from regimen.search.bundles import Bundles
 from regimen.search.result import SearchResult, trial_record
@@ -32,9 +32,12 @@ from regimen.store import Store
 from regimen.study import Plan, StudyOptions, Watch
 from regimen.study.layout import Layout
 from regimen.study.ledger import Ledger, Trains
+from regimen.study.own_modules import planned_model
 from regimen.study.phases import Phases
 from regimen.study.planning import make_plan
 from regimen.study.scored import check_scored_parts
+from regimen.study.tracked import TrackedWatch, subject_of
+from regimen.tracking import Tracker
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -50,9 +53,9 @@ RUNS = "runs"
 
 
 def search(
-    data: Data,
+    data: Any,
     *,
-    model: Model | str | None = None,
+    model: ModelSource | None = None,
     space: "Space | str | Iterable[str] | None" = None,
     trials: int = TRIALS,
     bundle: int = BUNDLE,
@@ -70,6 +73,7 @@ def search(
     processes: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
+    trackers: Sequence[Tracker] = (),
     trainer: Trains | None = None,
 ) -> SearchResult:
     """Search the space of recipes with Optuna, and confirm the best one against the baseline.
@@ -82,8 +86,9 @@ def search(
     Interrupted, the same call goes on: with `directory`, or with the same `storage` and `study_name`.
 
     Args:
-        data: The table or images.
-        model: The network, a description or its name; None is `mlp` for a table and `cnn` for images.
+        data: A table, images or samples, or what `regimen.data.as_data` makes some of.
+        model: The network: a description, its name, or a function or class without arguments that makes a
+            `torch.nn.Module`; None is `mlp` for a table and `cnn` for images.
         space: What is searched: a function from an Optuna trial and the baseline to a recipe; names of techniques,
             which may be joined by `lr` for the learning rate; None for the rate and all techniques that fit.
         trials: Trials in all, those found in the storage included, >= 1.
@@ -103,6 +108,7 @@ def search(
         processes: Runs trained at a time, >= 1; results do not depend on it.
         seed: Of all keys, splits and of the default sampler, 0 <= seed < 2^64.
         watch: Is told of the progress.
+        trackers: Take the curves of runs as they finish, see `regimen.tracking`.
         trainer: Trains the runs; None starts one for the duration of the search.
 
     Raises:
@@ -137,7 +143,8 @@ def search(
         processes=processes,
         seed=seed,
     )
-    layout, watch = Layout.of(data), watch or Watch()
+    data = as_data(data)
+    layout = Layout.of(data)
     with ExitStack() as opened:
         if trainer is None:
             trainer = opened.enter_context(Trainer([data], engine=engine, processes=processes))
@@ -145,6 +152,7 @@ def search(
         check_scored_parts(layout, made.metric, seed=seed, pairs=max(pairs, confirm))
         plan = replace(made, arms=(), combinations=0, confirmation_pairs=confirm)
         chosen = space if callable(space) else technique_space(names, [arm.technique for arm in made.arms])
+        settings = _settings(plan, chosen, names)
         store = None
         if directory is not None:
             folder = Path(directory)
@@ -156,7 +164,7 @@ def search(
             sampler=sampler or default_sampler(0),
             pruner=pruner or default_pruner(),
             higher_is_better=METRICS[plan.metric].higher_is_better,
-            settings=_settings(plan, chosen, names),
+            settings=settings,
         )
         if sampler is None:
             # The same random numbers again would ask for the same trials again.
@@ -164,9 +172,12 @@ def search(
         if isinstance(chosen, TechniqueSpace) and not study.trials:
             for parameters in chosen.starts(plan.recipe)[: max(1, trials // 4)]:
                 study.enqueue_trial(parameters)
+        subject = subject_of("search", plan, settings)
+        watch = opened.enter_context(TrackedWatch(watch or Watch(), trackers, subject))
         watch.planned((1 + trials) * pairs + 2 * confirm + 1)
         ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=watch)
-        phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=watch)
+        network = planned_model(plan, options.given_model)
+        phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=watch, model=network)
         values = Bundles(study=study, space=chosen, phases=phases, ledger=ledger, size=bundle).train(trials)
         return _conclude(study, phases, values, started)
 
@@ -191,7 +202,7 @@ def _settings(plan: Plan, space: Space, names: tuple[str, ...] | None) -> dict[s
     place = getattr(space, "__qualname__", type(space).__qualname__)
     return {
         "data": f"{plan.data} {plan.digest}",
-        "model": plan.model,
+        "model": f"{plan.model} {plan.model_digest}".strip(),
         "metric": plan.metric,
         "pairs": plan.pairs,
         "seed": plan.seed,
