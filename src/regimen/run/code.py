@@ -20,7 +20,8 @@ def plain_pytorch(
 
     Args:
         recipe: What to train with.
-        model: The network; the script's `state_dict` has the names and shapes of `regimen.models.build`.
+        model: The network; the script's `state_dict` has the names and shapes of `regimen.models.build`. A module of
+            the user's own is imported; what the recipe puts into it stands in comments, to be written into its source.
         inputs: Columns of `x_train`, >= 1, or channels, height and width of its images.
         outputs: Classes, or 1 for regression.
         task: Chooses cross-entropy or the mean squared error.

@@ -14,12 +14,14 @@ from regimen.models import (
     LinearLayer,
     Model,
     NormLayer,
+    OwnModule,
     PoolLayer,
 )
 from regimen.models.layers import ACTIVATIONS
 from regimen.records import Task
 from regimen.run.code_division import division_lines, stop_lines
 from regimen.run.code_images import BLACK, needs_black
+from regimen.run.code_own import OwnCode
 from regimen.run.code_text import LINE_LENGTH, call, literal
 from regimen.run.recipe import Recipe
 from regimen.run.run import layers_of
@@ -75,9 +77,17 @@ class Setup:
         self.images = len(self.shape) == 3
         self.samples = data if isinstance(data, Samples) else None
         self.structure = None if data is None else data.structure
-        self.layers = layers_of(model, recipe, inputs, outputs)
+        self.own: OwnCode | None = None
+        self.layers: tuple[Layer, ...] = ()
+        if isinstance(model, OwnModule):
+            whole = self.samples is not None and self.samples.whole
+            self.own = OwnCode(model=model, recipe=recipe, inputs=inputs, whole=whole)
+        else:
+            self.layers = layers_of(model, recipe, inputs, outputs)
         self.convolutions = any(isinstance(layer, ConvLayer) for layer in self.layers)
         self.batch_norm = any(isinstance(layer, NormLayer) and layer.kind == "batch" for layer in self.layers)
+        if self.own is not None:
+            self.batch_norm = self.own.batch_norm
         self.smoothing = recipe.label_smoothing if task == "classification" else 0.0
         self.balanced = task == "classification" and recipe.class_weights == "balanced"
         # torch.optim.AdamW is the one optimizer that decays beside its step; the others need lines of their own.
@@ -134,6 +144,8 @@ class Setup:
         return f"{what} {numbers}"
 
     def _network(self) -> list[str]:
+        if self.own is not None:
+            return self.own.lines()
         rows: list[list[str]] = [[]]
         for layer in self.layers:
             # One line for each weight layer and what follows it; flattening begins the line of the next.
@@ -152,6 +164,14 @@ class Setup:
         if kind == "default":
             return []
         fill = INITIALIZERS.get(kind, f"normal_(layer.weight, std={literal(self.recipe.initialization_std)})")
+        if self.own is not None:
+            return [
+                "for layer in model.modules():",
+                "    if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):",
+                f"        nn.init.{fill}",
+                "        if layer.bias is not None:",
+                "            nn.init.zeros_(layer.bias)",
+            ]
         return [
             "for layer in model:",
             f"    if isinstance(layer, {'nn.Conv2d | nn.Linear' if self.convolutions else 'nn.Linear'}):",
@@ -180,7 +200,8 @@ class Setup:
         recipe, lines = self.recipe, list[str]()
         own_groups = self.own_decay > 0 and not recipe.decay_bias_and_norm
         if self.grouped or own_groups or recipe.l1 or recipe.max_norm:
-            lines.append("weights = [p for p in model.parameters() if p.dim() > 1]")
+            learned = " and p.requires_grad" if self.own else ""
+            lines.append(f"weights = [p for p in model.parameters() if p.dim() > 1{learned}]")
         if self.grouped:
             lines += [
                 "others = [p for p in model.parameters() if p.dim() < 2]  # biases and norms do not decay",
@@ -231,9 +252,11 @@ class Setup:
             arguments.append(f"avg_fn=lambda mean, new, t: mean.lerp(new, {share})")
         lines = call("averaged = AveragedModel", arguments)
         kinds = sorted({_dropout(layer) for layer in self.layers if isinstance(layer, DropoutLayer)})
+        if self.own is not None:
+            kinds = ["nn.modules.dropout._DropoutNd"]
         if self.batch_norm and kinds:
             lines += [
-                "for layer in averaged.module:",
+                f"for layer in averaged.module{'.modules()' if self.own else ''}:",
                 f"    if isinstance(layer, {' | '.join(kinds)}):",
                 "        layer.p = 0.0  # update_bn is to see no dropout",
             ]

@@ -243,8 +243,8 @@ class SavedModel:
     def load(cls, directory: str | Path, model: ModelSource | None = None) -> "SavedModel":
         """Read what `save` wrote.
 
-        A folder holds no code, and none is run for it: a module of the user's own has to be given again. It is warned of
-        where its source has changed since; its tensors must have the same names and shapes.
+        A folder holds no code, and none is run for it: a module of the user's own has to be given again. If its source
+        has changed since, there is a warning; its tensors must have the same names and shapes.
 
         Args:
             directory: The folder.
