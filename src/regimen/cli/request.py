@@ -69,6 +69,7 @@ class StudyRequest(DataRequest):
     processes: int | None = None
     seed: int | None = None
     out: str | None = None
+    track: tuple[str, ...] | None = None
     resume: bool = False
 
     def without_place(self) -> Self:

@@ -5,14 +5,16 @@ from typing import Any
 
 import click
 
-from regimen.cli.options import Positive, Text, Whole, data_options, machine_options
+from regimen.cli.options import Names, Positive, Text, Whole, data_options, machine_options
 from regimen.cli.request import StudyRequest
 
 
 @click.command(short_help="Find out which regularization helps, and train the network.")
 @data_options
 @click.option(
-    "--model", type=Text("MODEL"), help="mlp:256x256, cnn:16,32p:100, … [default: mlp:128x128, cnn for images]"
+    "--model",
+    type=Text("MODEL"),
+    help="mlp:256x256, cnn:16,32p:100, FILE.py:FUNCTION, … [default: mlp:128x128, cnn for images]",
 )
 @click.option(
     "--baseline", type=Text("RECIPE.toml"), help="Recipe to compare with. [default: Adam without regularization]"
@@ -32,6 +34,9 @@ from regimen.cli.request import StudyRequest
 )
 @machine_options
 @click.option("--out", type=Text("DIR"), help="Where to write. [default: runs/<data>-<n>, the next free n]")
+@click.option(
+    "--track", type=Names("csv|tensorboard|mlflow,…"), help="Write the curves of all runs below the study's folder."
+)
 @click.option("--resume", is_flag=True, help="Go on with an interrupted study: that in --out, or the newest of DATA.")
 def study(**values: Any) -> None:
     """Find out which regularization helps on DATA, and train the network that it gives.

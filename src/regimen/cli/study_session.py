@@ -17,6 +17,7 @@ from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Data, load
 from regimen.engine import Trainer
 from regimen.errors import EngineError, InputError
+from regimen.models import OwnModule
 from regimen.records import Results
 from regimen.report import results_table, write_report
 from regimen.report.quantities import plural
@@ -25,6 +26,7 @@ from regimen.store import FILE, Store
 from regimen.study import Findings, Study, StudyOptions
 from regimen.study.layout import Layout
 from regimen.study.planning import make_plan
+from regimen.tracking import open_trackers, require_trackers
 
 INTERRUPTED = 130
 
@@ -38,6 +40,7 @@ def conduct(request: StudyRequest) -> None:
     """
     require_device(request.device)
     options = study_options(request)
+    require_trackers(request.track or ())
     if request.resume:
         found = find(request)
         folder = Folder(path=found.path)
@@ -98,7 +101,8 @@ def require_plan(table: Data, options: StudyOptions) -> None:
 
 
 def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: StudyRequest) -> Findings:
-    study = Study(data=found.table, options=options, watch=watch)
+    trackers = open_trackers(request.track or (), found.path)
+    study = Study(data=found.table, options=options, watch=watch, trackers=trackers)
     command = request.without_place().command_line("study")
     with watch.meter:
         return study.run(found.path, resume=request.resume, command=command)
@@ -115,7 +119,9 @@ def write_findings(found: Found, findings: Findings) -> None:
     data = {field.name: getattr(found.request, field.name) for field in fields(DataRequest)}
     recipe = path / "recipe.toml"
     # Trained again, it is scored as it was studied.
-    train = TrainRequest(recipe=str(recipe), model=results.model.name, metric=found.request.metric, **data)
+    own = isinstance(findings.model.model, OwnModule)
+    model = found.request.model if own else results.model.name
+    train = TrainRequest(recipe=str(recipe), model=model, metric=found.request.metric, **data)
     lines = [f"# {printable(train.command_line('train'))}"]
     if not results.recipe.arms:
         lines.append("# The baseline: nothing that was tried is shown to be better.")
