@@ -26,6 +26,8 @@ MOST_ROWS = 2_000_000
 MOST_MEMORY = 1 / 3
 # Rows of a dataset that are read twice, to see whether they come out the same.
 _LOOKED_AT = 16
+# Rows of a batch where it is ours to choose.
+_BATCH = 256
 _FROZEN = (
     "reading a row twice gave two results: what was drawn at random is frozen as it was read first; leave random "
     "transforms out, and name them as the recipe's augmentation"
@@ -198,8 +200,10 @@ def _read_batches(batches: Any, where: str, rows: int | None) -> tuple[Array, Ar
 
 def _in_order(batches: Any) -> tuple[Any, list[str]]:
     """Return a loader that shuffles as one that does not; else what was given, and what is to be said of its order."""
-    from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
+    from torch.utils.data import DataLoader, IterableDataset, RandomSampler, SequentialSampler
 
+    if isinstance(batches, IterableDataset):
+        return DataLoader(batches, batch_size=_BATCH), []
     if not isinstance(batches, DataLoader) or not hasattr(batches.dataset, "__len__"):
         return batches, []
     if isinstance(batches.sampler, SequentialSampler) and not batches.drop_last:
