@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from torch import nn
 
 from regimen.errors import OptionError
+from regimen.models.adapting_draws import draws_elsewhere
 from regimen.models.adapting_existing import Existing, follow_stream
 from regimen.models.adapting_insertion import insert, needed, path_rate
 from regimen.models.adapting_wishes import Adapted, Change, Wishes
@@ -14,7 +15,7 @@ from regimen.models.rewriting_trace import trace
 from regimen.models.sizes import rates_for
 from regimen.streams import check_key
 
-__all__ = ["Adapted", "Change", "Wishes", "adapt"]
+__all__ = ["Adapted", "Change", "Wishes", "adapt", "draws_elsewhere"]
 
 
 def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ...]) -> Adapted:

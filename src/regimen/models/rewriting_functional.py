@@ -1,14 +1,11 @@
 """Dropout that a forward calls as a function, turned into layers."""
 
 from collections.abc import Iterator
-from typing import Any
-
-from torch import fx
 
 from regimen import nn as stream
 from regimen.models.adapting_existing import Existing
 from regimen.models.rewriting import Rewriting
-from regimen.models.rewriting_nodes import name_of, words_for
+from regimen.models.rewriting_nodes import dropout_arguments, name_of, words_for
 
 LAYERS: dict[str, type[stream.StreamLayer]] = {
     "dropout": stream.Dropout,
@@ -34,18 +31,11 @@ def as_layers(rewriting: Rewriting) -> Iterator[Existing]:
         kind = LAYERS.get(name_of(node)) if node.op == "call_function" else None
         if kind is None:
             continue
-        p, training, inplace = (_argument(node, *place) for place in ((1, "p"), (2, "training"), (3, "inplace")))
+        p, training, inplace = dropout_arguments(node)
         # Calls that are off, and those whose rate is computed, stay as they are.
         if training is True and isinstance(p, int | float):
-            layer = rewriting.noisy(kind, float(p), inplace=inplace is True or str(node.target).endswith("_"))
+            layer = rewriting.noisy(kind, float(p), inplace=inplace)
             place = words_for(node, rewriting.network)
             note = ALWAYS_ON if node in rewriting.traced.always else ""
             rewriting.replace(node, layer, "dropout")
             yield Existing(place=place, layer=layer, note=note)
-
-
-def _argument(node: fx.Node, position: int, name: str) -> Any:
-    if len(node.args) > position:
-        return node.args[position]
-    # torch.dropout calls it train.
-    return node.kwargs.get(name, node.kwargs.get("train") if name == "training" else None)

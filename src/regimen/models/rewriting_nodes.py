@@ -1,5 +1,7 @@
 """What the nodes of a traced forward are: activations, pools, norms, weights, in whatever form they are written."""
 
+from typing import Any
+
 from torch import fx, nn
 
 from regimen.models.layers import ACTIVATIONS, Activation
@@ -97,3 +99,11 @@ def usual_activation(node: fx.Node, network: nn.Module) -> Activation | None:
     given = node.kwargs
     usual = given.get("negative_slope", 0.01) == 0.01 and given.get("approximate", "none") == "none"
     return next((kind for kind in ACTIVATIONS if usual and len(node.args) == 1 and name_of(node) == kind), None)
+
+
+def dropout_arguments(node: fx.Node) -> tuple[Any, Any, bool]:
+    """Return rate and training flag of a call of a dropout function as they are given, and whether it overwrites."""
+    given = dict(zip(("input", "p", "training", "inplace"), node.args, strict=False)) | node.kwargs
+    overwrites = getattr(node.target, "__name__", "").endswith("_") or given.get("inplace") is True
+    # torch.dropout has no defaults, and calls the flag train.
+    return given.get("p", 0.5), given.get("training", given.get("train", True)), overwrites

@@ -74,6 +74,24 @@ def trace(network: nn.Module, inputs: tuple[int, ...]) -> Traced | str:
     return attempt.reason
 
 
+def training_graph(network: nn.Module) -> fx.Graph | str:
+    """Return the forward of a network in training as a graph, unchecked, or in words why there is none.
+
+    Example:
+        >>> len(training_graph(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).nodes)
+        4
+    """
+    attempt = _Attempt()
+    opaque: dict[str, str] = {}
+    with attempt, torch.random.fork_rng(devices=[]), _tracing:
+        graph, _ = _traced(network, True, opaque)
+        if opaque:
+            name, reason = next(iter(opaque.items()))
+            raise _Refused(f"its layer {name} can not be looked into: {reason}")
+        return graph
+    return attempt.reason
+
+
 def example(network: nn.Module, inputs: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Return `ROWS` inputs and what a network in eval mode makes of them: of floats if it takes them, else of integers.
 
@@ -85,7 +103,7 @@ def example(network: nn.Module, inputs: tuple[int, ...]) -> tuple[Tensor, Tensor
     attempt = _Attempt()
     with torch.no_grad():
         with attempt:
-            return x, network(x)
+            return x, network(x.clone())  # which it may overwrite
         whole = torch.zeros(size, dtype=torch.int64)
         second = _Attempt()
         with second:
@@ -113,6 +131,10 @@ def place_of(node: fx.Node) -> str:
     return place
 
 
+class _Refused(Exception):
+    """There is a graph, but it would not do what the network does."""
+
+
 class _Attempt:
     """Code of the user's, which may raise anything; afterwards `reason` says what it raised, and where."""
 
@@ -136,7 +158,7 @@ class _Attempt:
             if _is_users(code.co_filename)
         ]
         where = places[-1] if places else ""
-        self.reason = f"{type(error).__name__}: {said}{where}"
+        self.reason = said if isinstance(error, _Refused) else f"{type(error).__name__}: {said}{where}"
         return True
 
 
@@ -156,10 +178,6 @@ def _last_place() -> str:
             return _shown(frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return ""
-
-
-class _Refused(Exception):
-    """There is a graph, but it would not do what the network does."""
 
 
 class _Tracer(fx.Tracer):
@@ -222,12 +240,12 @@ def _checked(network: nn.Module, inputs: tuple[int, ...]) -> Traced:
     nodes = list(training.nodes)
     if not isinstance(nodes[-1].args[0], fx.Node):
         raise _Refused(f"its forward returns {type(nodes[-1].args[0]).__name__}, not one tensor")
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     x, expected = example(root, inputs)
-    torch.manual_seed(0)
+    torch.default_generator.manual_seed(0)
     recorder = _Recorder(root, evaluation)
     with torch.no_grad():
-        found = recorder.run(x)
+        found = recorder.run(x.clone())
     if not isinstance(expected, Tensor) or not torch.allclose(found, expected, rtol=1e-5, equal_nan=True):
         raise _Refused("its traced form computes something else than its forward")
     values = {node: recorder.values[name] for node in nodes if (name := node.name) in recorder.values}
