@@ -2,6 +2,7 @@
 
 import csv
 import io
+import warnings
 from pathlib import Path
 
 import click
@@ -11,16 +12,18 @@ from regimen.cli.folders import write_whole
 from regimen.cli.wording import printable
 from regimen.data import Features, ImageFeatures, SampleFeatures, read_features
 from regimen.errors import OptionError
+from regimen.models import parse_model
 from regimen.run import SavedModel
 
 
-def write_predictions(directory: str, data: str, out: str | None) -> None:
+def write_predictions(directory: str, data: str, out: str | None, *, model: str | None = None) -> None:
     """Predict the rows of `data` with the model in `directory` and write them, whole or not at all.
 
     Args:
         directory: Folder of a saved model.
         data: A bundled table, a file, or a folder of images.
         out: A file; None or `-` is standard output.
+        model: `FILE.py:FUNCTION` where the weights are those of a module of the user's own.
 
     Raises:
         StoreError: There is no readable model, or the file can not be written.
@@ -28,15 +31,28 @@ def write_predictions(directory: str, data: str, out: str | None) -> None:
         OptionError: `out` is a folder, or the file that is read.
     """
     _check_out(out, data)
-    model = SavedModel.load(directory)
-    features = read_features(data, model.preparation)
-    text = as_csv(model, features)
-    for note in features.notes:
+    saved, said = load_model(directory, model)
+    features = read_features(data, saved.preparation)
+    text = as_csv(saved, features)
+    for note in (*said, *features.notes):
         click.echo(printable(f"note: {note}"), err=True)
     if out is None or out == "-":
         click.echo(text, nl=False)
     else:
         write_whole(Path(out), text)
+
+
+def load_model(directory: str | Path, model: str | None) -> tuple[SavedModel, list[str]]:
+    """Return the saved model in a folder, and in words what is to be known of it.
+
+    Raises:
+        StoreError: There is no readable model, or it is a module of the user's own that is not named.
+        OptionError: The named module can not be made.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        saved = SavedModel.load(directory, None if model is None else parse_model(model))
+    return saved, [str(warning.message) for warning in caught]
 
 
 def _check_out(out: str | None, data: str) -> None:

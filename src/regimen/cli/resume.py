@@ -14,11 +14,13 @@ from regimen.cli.study import read_command_line
 from regimen.data import Data, Images, Samples, load
 from regimen.engine import choose_engine
 from regimen.errors import OptionError, StoreError
-from regimen.models import parse_model
+from regimen.models import Model, parse_model
 from regimen.run import read_recipe, recipe_to_dict
 from regimen.store import FILE, Store
 from regimen.study import Plan, parse_budget
 from regimen.study.family import candidate_arms, whole_repetitions
+from regimen.study.layout import Layout
+from regimen.study.own_modules import planned_model, planned_trial
 
 DATA_OPTIONS = ("target", "task", "ignore", "test", "validation", "group", "time", "image_size")
 
@@ -114,6 +116,7 @@ def refuse_contradictions(plan: Plan, request: StudyRequest, asked: StudyRequest
 
     Raises:
         OptionError: At least one option contradicts the plan; the message names all of them.
+        StoreError: The network is a module of the user's own, and it is not given, or has changed.
     """
     differing = [*_other_values(plan, request), *_other_baseline(plan, request, asked)]
     differing += _other_techniques(plan, request, table)
@@ -122,6 +125,7 @@ def refuse_contradictions(plan: Plan, request: StudyRequest, asked: StudyRequest
             f"--resume: the stored plan has {'; '.join(differing)}; leave these options out to follow the plan, or "
             "start a new study without --resume"
         )
+    planned_model(plan, _given_model(request))
 
 
 def _other_values(plan: Plan, request: StudyRequest) -> Iterator[str]:
@@ -153,6 +157,10 @@ def _other_values(plan: Plan, request: StudyRequest) -> Iterator[str]:
             yield _differs(name, value, given)
 
 
+def _given_model(request: StudyRequest) -> Model | None:
+    return None if request.model is None else parse_model(request.model)
+
+
 def _other_baseline(plan: Plan, request: StudyRequest, asked: StudyRequest | None) -> Iterator[str]:
     if request.baseline is None:
         return
@@ -168,7 +176,8 @@ def _other_baseline(plan: Plan, request: StudyRequest, asked: StudyRequest | Non
 def _other_techniques(plan: Plan, request: StudyRequest, table: Data) -> Iterator[str]:
     if request.techniques is None:
         return
-    model = parse_model(plan.model)
+    model = planned_model(plan, _given_model(request))
+    trial = planned_trial(Layout.of(table, folds=plan.folds), plan, model)
     arms, _ = candidate_arms(
         request.techniques,
         task=table.task,
@@ -177,6 +186,7 @@ def _other_techniques(plan: Plan, request: StudyRequest, table: Data) -> Iterato
         breadth="all",
         images=isinstance(table, Images),
         samples=table if isinstance(table, Samples) else None,
+        refusal=None if trial is None else trial.refusal,
     )
     names = [arm.name for arm in plan.arms]
     # A budget may have left fewer arms than were asked for, always the first ones.

@@ -14,7 +14,7 @@ from regimen.cli.request import StudyRequest
 @click.option(
     "--model",
     type=Text("MODEL"),
-    help="mlp:256x256, cnn:16,32p:100, FILE.py:FUNCTION, … [default: mlp:128x128, cnn for images]",
+    help="mlp:256x256, cnn:16,32p, FILE.py:FUNCTION, … [default: mlp:128x128, cnn for images]",
 )
 @click.option(
     "--baseline", type=Text("RECIPE.toml"), help="Recipe to compare with. [default: Adam without regularization]"

@@ -12,7 +12,9 @@ from regimen.cli.request import TrainRequest
 @data_options
 @click.option("--recipe", type=Text("RECIPE.toml"), required=True, help="What to train, such as a study's recipe.toml.")
 @click.option(
-    "--model", type=Text("MODEL"), help="mlp:256x256, cnn:16,32p:100, … [default: mlp:128x128, cnn for images]"
+    "--model",
+    type=Text("MODEL"),
+    help="mlp:256x256, cnn:16,32p, FILE.py:FUNCTION, … [default: mlp:128x128, cnn for images]",
 )
 @click.option("--networks", type=Whole(low=1), help="Networks to train, whose predictions are averaged. [default: 1]")
 @click.option("--epochs", type=Whole("E", low=1), help="Instead of those of the recipe.")

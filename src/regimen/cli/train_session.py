@@ -20,6 +20,7 @@ from regimen.report.quantities import METRIC_NAMES, clean, fixed, plural
 from regimen.run import Recipe, Run, SavedModel, read_recipe, recipe_to_toml
 from regimen.study.layout import Layout, final_key
 from regimen.study.options import default_model
+from regimen.study.own_modules import Trial
 
 INTERRUPTED = 130
 
@@ -39,8 +40,9 @@ def train_recipe(request: TrainRequest) -> None:
     table = load(request.data, **request.table_options)
     metric = default_metric(table) if request.metric is None else find_metric(request.metric, table.task)
     runs = _runs(table, recipe, metric, request)
+    trial = Trial.of(runs[0])
     folder = claim(request.out, table.name)
-    for note in table.notes:
+    for note in (*table.notes, *(trial.notes if trial else ())):
         click.echo(printable(f"note: {note}"), err=True)
     try:
         results = _trained(runs, request)

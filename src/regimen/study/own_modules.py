@@ -1,16 +1,18 @@
 """Modules of the user's own in a study: tried before anything is trained, and found again when it is resumed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 from regimen.data import prepare
 from regimen.errors import OptionError, StoreError
 from regimen.models import Model, OwnModule, parse_model
-from regimen.models.adapting import Wishes
+from regimen.models.adapting import Change, Wishes
 from regimen.models.own_source import names_own_module
 from regimen.run import Recipe, Run
 from regimen.run.own import wishes_of
 from regimen.run.own_check import OwnCheck
+from regimen.study.layout import Layout
 from regimen.study.plan import Plan
 
 # Why a recipe can not be applied to the network, None if it can.
@@ -30,7 +32,6 @@ class Trial:
     check: OwnCheck
     baseline: Recipe
     notes: tuple[str, ...] = ()
-    _tried: dict[Wishes, tuple[str, ...] | str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, run: Run) -> "Trial | None":
@@ -54,27 +55,41 @@ class Trial:
 
     def refusal(self, recipe: Recipe) -> str | None:
         """Return why a recipe can not be applied, or changes nothing against the baseline; None if it does."""
-        changes = self._changes(recipe)
+        wishes, baseline = wishes_of(recipe), wishes_of(self.baseline)
+        if wishes == baseline:
+            return None
+        changes = _changes(self.check, wishes)
         if isinstance(changes, str):
             return changes
         name = self.check.model.name
-        if wishes_of(recipe) != wishes_of(self.baseline) and changes == self._changes(self.baseline):
+        if changes == _changes(self.check, baseline):
             return f"it changes nothing in {name}"
-        if recipe.dropout_kind != self.baseline.dropout_kind:
-            other = recipe.replace(dropout_kind=self.baseline.dropout_kind)
-            if changes == self._changes(other):
-                return f"{name} has no convolution behind which channels could be dropped anew"
+        if wishes.dropout_kind != baseline.dropout_kind:
+            other = replace(wishes, dropout_kind=baseline.dropout_kind)
+            if changes == _changes(self.check, other):
+                return f"nothing is inserted behind a convolution of {name}, whose channels could be dropped"
         return None
 
-    def _changes(self, recipe: Recipe) -> tuple[str, ...] | str:
-        wishes = wishes_of(recipe)
-        if wishes not in self._tried:
-            try:
-                changes = self.check.adapted(recipe).changes
-                self._tried[wishes] = tuple(f"{change.place}: {change.what}" for change in changes)
-            except OptionError as error:
-                self._tried[wishes] = str(error)
-        return self._tried[wishes]
+
+# A command plans twice, once for nothing: see `cli.study_session.require_plan`.
+@lru_cache(maxsize=256)
+def _changes(check: OwnCheck, wishes: Wishes) -> tuple[Change, ...] | str:
+    """Return what wishes change in a module, or why they can not be fulfilled."""
+    try:
+        return check.adapted(Recipe(**asdict(wishes))).changes
+    except OptionError as error:
+        return str(error)
+
+
+def planned_trial(layout: Layout, plan: Plan, model: Model) -> Trial | None:
+    """Return the trial of a stored plan's network and baseline, None for a described network.
+
+    Raises:
+        OptionError: The module can not be trained.
+    """
+    split = layout.search_pair(plan.seed, 0)[1]
+    probe = Run(recipe=plan.recipe, model=model, data=layout.table, split=split, key=0, metric=plan.metric)
+    return Trial.of(probe)
 
 
 def planned_model(plan: Plan, given: Model | None) -> Model:
