@@ -1,0 +1,172 @@
+"""A module of the user's own on the command line: studied, resumed, trained; a mistake is one message."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from regimen.store import Store
+
+from .conftest import Regimen, run
+
+NET = """
+from torch import nn
+from torch.nn import functional as F
+
+class Net(nn.Module):
+    def __init__(self, width=8):
+        super().__init__()
+        self.hidden, self.drop, self.out = nn.Linear(4, width), nn.Dropout(0.1), nn.Linear(width, 3)
+
+    def forward(self, x):
+        return self.out(self.drop(F.relu(self.hidden(x))))
+
+def wide():
+    return Net(16)
+
+def narrow():
+    return nn.Sequential(nn.Linear(4, 2))
+
+def frozen():
+    return Net().requires_grad_(False)
+
+def raising():
+    class Raising(Net):
+        def forward(self, x):
+            return self.out(self.hiden(x))
+    return Raising()
+
+def pair():
+    class Pair(Net):
+        def forward(self, x):
+            return super().forward(x), x
+    return Pair()
+"""
+TINY = ("--techniques", "dropout,channel_dropout,he,batch_norm", "--pairs", "2", "--epochs", "1", "--processes", "1")
+OWN = ("study", "iris", "--model", "net.py:Net", *TINY)
+
+
+@pytest.fixture(scope="module")
+def own_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the user's file and a finished study of it; do not write into it."""
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "net.py").write_text(NET)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        result = run("study", "iris", "--model", "net.py:Net", *("--techniques", "dropout,he"), *TINY[2:], "--out", "s")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def there(own_study: Path, regimen: Regimen) -> Regimen:
+    """Run commands in a copy of that folder."""
+    shutil.copytree(own_study, ".", dirs_exist_ok=True)
+    return regimen
+
+
+def test_a_study_of_a_module_of_ones_own_leaves_what_every_study_leaves(own_study: Path) -> None:
+    results = json.loads((own_study / "s" / "results.json").read_text())
+    assert results["model"] == {"name": "net.py:Net", "parameters": 67}
+    assert len(results["plan"]["model_digest"]) == 64
+    assert "from net import Net\nmodel = Net()\n" in results["recipe"]["code"]
+    recipe = (own_study / "s" / "recipe.toml").read_text()
+    assert recipe.startswith("# regimen train iris --recipe s/recipe.toml --model net.py:Net\n")
+    stored = json.loads((own_study / "s" / "model.json").read_text())
+    assert (stored["model"], stored["model_digest"]) == ("net.py:Net", results["plan"]["model_digest"])
+    assert not list((own_study / "s").glob("*.py"))
+
+
+def test_predicting_names_the_module_again(there: Regimen) -> None:
+    alone = there("predict", "s", "iris")
+    assert alone.exit_code == 2
+    assert "s holds the weights of net.py:Net, a module of your own, and no code" in alone.stderr
+    named = there("predict", "s", "iris", "--model", "net.py:Net")
+    assert named.exit_code == 0, named.output
+    assert len(named.stdout.splitlines()) == 151
+    assert "is not as it was" not in named.stderr
+
+
+def test_a_module_that_has_changed_predicts_with_a_note_and_another_does_not(there: Regimen) -> None:
+    Path("net.py").write_text(NET + "# later\n")
+    later = there("predict", "s", "iris", "--model", "net.py:Net")
+    assert later.exit_code == 0, later.output
+    assert "note: net.py:Net is not as it was when the model was trained" in later.stderr
+    other = there("predict", "s", "iris", "--model", "net.py:wide")
+    assert other.exit_code == 2
+    assert "expected hidden.weight of net.py:wide to be float32 [16, 4], got float32 [8, 4]" in other.stderr
+
+
+def test_a_stored_model_that_names_a_file_runs_none(there: Regimen) -> None:
+    Path("evil.py").write_text("raise SystemExit('it ran')\n")
+    path = Path("s/model.json")
+    content = json.loads(path.read_text()) | {"model": "evil.py:net"}
+    del content["model_digest"]
+    path.write_text(json.dumps(content))
+    result = there("predict", "s", "iris")
+    assert result.exit_code == 2
+    assert "it ran" not in result.output
+
+
+def test_going_on_needs_the_same_source(there: Regimen) -> None:
+    alone = there("study", "iris", "--out", "s", "--resume")
+    assert alone.exit_code == 2
+    assert "the stored study is of the module net.py:Net: expected it again, got none" in alone.stderr
+    again = there("study", "iris", "--out", "s", "--resume", "--model", "net.py:Net", "--techniques", "dropout,he")
+    assert again.exit_code == 0, again.output
+    other = there("study", "iris", "--out", "s", "--resume", "--model", "net.py:wide")
+    assert "the stored plan has --model net.py:Net, not net.py:wide" in other.stderr
+    Path("net.py").write_text(NET.replace("F.relu", "F.silu"))
+    changed = there("study", "iris", "--out", "s", "--resume", "--model", "net.py:Net")
+    assert changed.exit_code == 2
+    assert "with another source than net.py:Net has now: it can not go on; restore the source" in changed.stderr
+
+
+def test_a_recipe_trains_a_module_of_ones_own(there: Regimen) -> None:
+    result = there("train", "iris", "--recipe", "s/recipe.toml", "--model", "net.py:Net", "--out", "t")
+    assert result.exit_code == 0, result.output
+    assert "1 network net.py:Net, trained on 120 rows of iris" in result.stdout
+    assert there("predict", "t", "iris", "--model", "net.py:Net").exit_code == 0
+
+
+def test_techniques_that_do_not_fit_are_left_out_with_the_reason(regimen: Regimen) -> None:
+    Path("net.py").write_text(
+        NET + "\ndef drawn():\n    class Drawn(Net):\n        def forward(self, x):\n"
+        "            return super().forward(x) if x.sum() > -1e9 else x\n    return Drawn()\n"
+    )
+    result = regimen("study", "iris", "--model", "net.py:drawn", *TINY, "--out", "s")
+    assert result.exit_code == 0, result.output
+    with Store(Path("s"), create=False) as store:
+        plan = store.plan()
+    assert plan is not None
+    assert {arm["technique"] for arm in plan["arms"]} == {"dropout", "he"}
+    same, nowhere = sorted(plan["notes"], reverse=True)
+    assert same == "dropout=0.1 is left out: it changes nothing in net.py:drawn"
+    assert nowhere.startswith("batch_norm is left out: normalization: nothing can be inserted into Drawn")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("net.py:narrow", "net.py:narrow: expected outputs [2, 3] for 2 rows in eval mode, one logit for each of 3"),
+        ("net.py:frozen", "expected parameters that can be trained, got 4 that are frozen"),
+        ("net.py:raising", "raised AttributeError: 'Raising' object has no attribute 'hiden' (line 25); correct it"),
+        ("net.py:pair", "got a tuple of 2; return one tensor of outputs [rows, 3]"),
+        ("net.py:wid", "expected a function wid in net.py, there is none of that name; did you mean 'wide'?"),
+        ("nets.py:Net", "there is no file nets.py"),
+    ],
+)
+@pytest.mark.parametrize("command", ["study", "train"])
+def test_a_module_that_can_not_be_trained_is_refused_before_anything_is_written(
+    regimen: Regimen, command: str, model: str, message: str
+) -> None:
+    Path("net.py").write_text(NET)
+    Path("recipe.toml").write_text("epochs = 1\n")
+    before = sorted(path.name for path in Path().iterdir())
+    options = TINY if command == "study" else ("--recipe", "recipe.toml")
+    result = regimen(command, "iris", "--model", model, *options)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert sorted(path.name for path in Path().iterdir() if path.name != "__pycache__") == before
