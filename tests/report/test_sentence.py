@@ -162,6 +162,26 @@ def test_new_data_is_covered_only_by_fresh_rows_or_the_wider_interval(
     assert expected in qualifiers(results)[-1]
 
 
+@pytest.mark.parametrize(
+    ("division", "fresh", "expected"),
+    [
+        ("group", "rows", "used groups that the search never saw, so the gain holds on new groups of this kind too"),
+        ("group", "seeds", "so the gain holds on new groups of this kind too"),
+        ("time", "rows", "used later rows that the search never saw, so the gain holds on later rows too"),
+        ("time", "seeds", "Whether the gain holds on later rows too is open"),
+    ],
+)
+def test_what_a_verdict_reaches_is_said_in_the_words_of_the_division(division: str, fresh: str, expected: str) -> None:
+    base = digits()
+    results = replace(
+        base,
+        design=replace(base.design, fresh=fresh, division=division, division_column="day"),
+        recipe=replace(base.recipe, arms=("dropout=0.3",)),
+        techniques=tuple(replace(one, ci_new_rows=(0.001, 0.02)) for one in base.techniques),
+    )
+    assert expected in qualifiers(results)[-1]
+
+
 def test_given_validation_rows_never_speak_for_new_data_nor_are_said_to_be_split_again() -> None:
     base = digits()
     results = replace(

@@ -94,8 +94,6 @@ def _ruled_out(
         return str(error)
     if recipe == baseline:
         return "the baseline has it already"
-    if samples is not None and recipe.input_scaling != baseline.input_scaling:
-        return "samples are fed as they are"
     if isinstance(model, OwnModule):
         return None if refusal is None else refusal(recipe)
     if recipe.dropout_kind != baseline.dropout_kind and not isinstance(model, ConvNet):
