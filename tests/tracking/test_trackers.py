@@ -151,6 +151,15 @@ def test_a_csv_that_was_cut_off_in_a_run_is_completed(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+def test_a_csv_leaves_the_cells_of_missing_numbers_empty(tmp_path: Path) -> None:
+    tracker = CsvTracker(tmp_path / "curves.csv")
+    tracker.started(SUBJECT)
+    missing = Curves(train_loss=(1.5,), validation_loss=(float("nan"),), metric=(float("nan"),))
+    tracker.finished(RUN, replace(RESULT, curves=missing))
+    tracker.closed()
+    assert (tmp_path / "curves.csv").read_text().splitlines()[1].endswith(",3,1,1.5,,")
+
+
 def test_a_csv_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "curves.csv"
     path.write_text("a,b\n1,2\n")

@@ -21,7 +21,7 @@ class CsvTracker:
     """Writes curves to a CSV file: run, arm, phase, pair, epoch (from 1), train_loss, validation_loss, metric.
 
     All lines of a run are written at once, and are on disk when the next run finishes. Losses are those of eval mode,
-    the metric is the study's on the validation part.
+    the metric is the study's on the validation part; where there is none, the cell is empty.
 
     Args:
         path: The file; one that is there is gone on with.
@@ -81,7 +81,9 @@ class CsvTracker:
         place = (run.identity[:LETTERS], run.arm, run.phase, str(run.pair))
         curves = result.curves
         values = zip(curves.train_loss, curves.validation_loss, curves.metric, strict=True)
-        lines = [(*place, epoch, *of_epoch) for epoch, of_epoch in enumerate(values, 1)]
+        # An empty cell is a missing number everywhere; `nan` would make a column of texts of it in polars.
+        known = [["" if value != value else value for value in of_epoch] for of_epoch in values]
+        lines = [(*place, epoch, *of_epoch) for epoch, of_epoch in enumerate(known, 1)]
         try:
             self._write(lines[self._written[place] :])
         except OSError as error:
