@@ -167,3 +167,36 @@ def test_crossed_interval_uses_satterthwaites_degrees_of_freedom():
 def test_crossed_interval_refuses_what_has_no_interval(d, row_se, groups):
     with pytest.raises(InputError, match="expected"):
         crossed_interval(d, row_se, groups=groups)
+
+
+def test_clusters_are_left_out_whole_so_that_equal_rows_count_once():
+    means = np.random.default_rng(3).normal(size=30)
+    values = np.repeat(means, 7)
+    mixed = np.random.default_rng(4).permutation(len(values))
+    clusters = np.repeat(np.arange(30) * 5, 7)[mixed]
+    found = jackknife_se(lambda kept: float(values[mixed][kept].mean()), len(values), clusters=clusters)
+    assert found == pytest.approx(means.std(ddof=1) / np.sqrt(30))
+
+
+def test_no_more_groups_are_made_than_there_are_clusters():
+    seen = []
+    jackknife_se(lambda kept: float(seen.append(len(kept)) or 0.0), 40, groups=10, clusters=np.arange(40) // 10)
+    assert seen == [40, 30, 30, 30, 30]
+
+
+def test_rows_that_are_clusters_of_their_own_change_nothing():
+    values = np.random.default_rng(5).normal(size=23)
+    order = np.random.default_rng(6).permutation(23)
+
+    def spread(**options):
+        return jackknife_se(lambda kept: float(np.median(values[kept])), 23, groups=5, order=order, **options)
+
+    assert spread(clusters=np.arange(23)) == spread()
+
+
+@pytest.mark.parametrize(
+    ("clusters", "message"), [([0] * 9, "clusters that are not fixed"), ([0, 1], "received shape")]
+)
+def test_clusters_that_leave_nothing_to_compare_are_refused(clusters, message):
+    with pytest.raises(InputError, match=message):
+        jackknife_se(lambda kept: 0.0, 9, clusters=clusters)
