@@ -116,22 +116,52 @@ def test_training_uses_one_thread(make_run: MakeRun, monkeypatch: pytest.MonkeyP
     assert seen == [1]
 
 
-def test_a_worker_that_dies_is_told_and_what_was_finished_is_kept(make_run: MakeRun, classification: Table) -> None:
+def kill_the_workers(trainer: Trainer) -> None:
+    assert trainer._pool is not None
+    for pid in list(trainer._pool._executor._processes):
+        os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("engine", [pytest.param("reference", marks=pytest.mark.slow), "stacked"])
+def test_what_a_worker_had_that_died_is_trained_again_in_fewer(
+    make_run: MakeRun, classification: Table, engine: str
+) -> None:
+    runs = [make_run(epochs=epochs, dropout=0.5, key=key) for key, epochs in enumerate((1, 40, 30, 2, 3))]
     finished: list[int] = []
 
-    def kill_the_workers(index: int, result: RunResult) -> None:
+    def kill_once(index: int, result: RunResult) -> None:
         finished.append(index)
-        assert trainer._pool is not None
-        for pid in trainer._pool._executor._processes:
-            os.kill(pid, signal.SIGKILL)
+        if len(finished) == 1:
+            kill_the_workers(trainer)
 
-    runs = [make_run(epochs=1), *(make_run(epochs=100_000, key=key) for key in (1, 2))]
+    with Trainer([classification], engine=engine, processes=2) as trainer:
+        results = trainer.train(runs, on_result=kill_once)
+        assert trainer._pool is not None
+        assert trainer._pool.processes == 1
+    assert sorted(finished) == [0, 1, 2, 3, 4]
+    for run, result in zip(runs, results, strict=True):
+        expected = train_one(run)
+        assert (result.engine, result.identity, result.epochs_run) == (engine, run.identity, expected.epochs_run)
+        assert result.curves.train_loss[0] == pytest.approx(expected.curves.train_loss[0], rel=1e-5)
+
+
+def test_when_the_last_worker_dies_that_is_told_and_what_was_finished_is_kept(
+    make_run: MakeRun, classification: Table
+) -> None:
+    finished: list[int] = []
+
+    def kill_always(index: int, result: RunResult) -> None:
+        finished.append(index)
+        kill_the_workers(trainer)
+
+    # The second is finished by the one process that is left, and then the third finds none.
+    runs = [make_run(epochs=1), make_run(epochs=30, key=1), make_run(epochs=100_000, key=2)]
     with (
         Trainer([classification], engine="reference", processes=2) as trainer,
         pytest.raises(EngineError, match="a worker process died"),
     ):
-        trainer.train(runs, on_result=kill_the_workers)
-    assert finished == [0]
+        trainer.train(runs, on_result=kill_always)
+    assert finished == [0, 1]
 
 
 def test_a_mistyped_engine_is_refused_with_the_nearest() -> None:

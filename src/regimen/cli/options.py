@@ -173,7 +173,7 @@ data_options = apply(
 
 machine_options = apply(
     [
-        click.option("--engine", type=Text("NAME"), help="auto, native or reference. [default: auto]"),
+        click.option("--engine", type=Text("NAME"), help="auto, native, stacked or reference. [default: auto]"),
         click.option("--device", type=Name("auto", "cpu", "cuda"), help="Where to train. [default: auto]"),
         click.option("--processes", type=Whole(low=1), help="Runs trained at a time. [default: one for each core]"),
         click.option(

@@ -132,7 +132,8 @@ class Bundle:
         """Train; yield each run as it ends, whereupon it leaves the bundle."""
         for epoch in range(1, max(member.recipe.epochs for member in self.members) + 1):
             started = time.perf_counter()
-            self._train_epoch(epoch - 1)
+            for _ in self.steps(epoch - 1):
+                pass
             with torch.no_grad():
                 ended = self._evaluate(epoch)
             for member in self.members:
@@ -144,12 +145,14 @@ class Bundle:
             if ended:
                 self._select([run for run in range(len(self.members)) if run not in ended])
 
-    def _train_epoch(self, epoch: int) -> None:
+    def steps(self, epoch: int = 0) -> Iterator[None]:
+        """Take the steps of an epoch (from 0), one before each yield."""
         self.base.train()
         first = epoch * len(self.slices)
         feeds = [member.epoch(epoch) for member in self.members]
         for i, batches in enumerate(zip(*feeds, strict=True)):
             self.train_step(first + i, batches, ahead=len(self.slices) - i)
+            yield
 
     def train_step(
         self, step: int, batches: Sequence[tuple[Tensor, Tensor, Tensor | None, float]], *, ahead: int = 1
@@ -168,7 +171,7 @@ class Bundle:
         y = torch.stack([batch[1] for batch in batches])
         partners, shares = _mixing(batches)
         with dropout_step(self.base, step, ahead=ahead):
-            outputs = self._forward(self.parameters, self.buffers, x)
+            outputs = self.forward(self.parameters, self.buffers, x)
             losses = self.objective.mixed_losses(outputs, y, partners, shares)
             (gradients,) = torch.autograd.grad(losses.sum(), self.parameters)
         with torch.no_grad():
@@ -186,8 +189,14 @@ class Bundle:
         if self.average is not None:
             self.average.update(parameters, step)
 
-    def _forward(self, parameters: Tensor, buffers: State, x: Tensor) -> Tensor:
-        """Return the outputs `[runs, rows, outputs]` for inputs `[runs, rows, …]`."""
+    def forward(self, parameters: Tensor, buffers: State, x: Tensor) -> Tensor:
+        """Return the outputs `[runs, rows, outputs]`.
+
+        Args:
+            parameters: `[runs, P]`.
+            buffers: Of the same runs.
+            x: Inputs `[runs, rows, …]`.
+        """
         outputs: Tensor = torch.vmap(self._forward_one)(self.layout.split(parameters), buffers, x)
         return outputs
 
@@ -239,7 +248,7 @@ class Bundle:
             )
             for chunk in chunks
         )
-        return torch.cat([self._forward(parameters, buffers, chunk) for chunk in scaled], dim=1)
+        return torch.cat([self.forward(parameters, buffers, chunk) for chunk in scaled], dim=1)
 
     def _take_snapshots(self, epoch: int, parameters: Tensor, runs: list[int]) -> None:
         members, keep = [self.members[run] for run in runs], self.members[0].keep
@@ -278,7 +287,7 @@ class Bundle:
             for norm in self.norms:
                 norm.momentum = 1.0 / (i + 1)  # the cumulative mean, which PyTorch reads off a counter
             x = torch.stack([member.data.scaled(member.x[rows]) for member in self.members])
-            self._forward(parameters, self.buffers, x)
+            self.forward(parameters, self.buffers, x)
         for norm, momentum in zip(self.norms, momenta, strict=True):
             norm.momentum = momentum
 

@@ -9,11 +9,21 @@ import torch
 from regimen.engine.reference import train_one
 from regimen.engine.stacked import Bundle, StackedTraining
 from regimen.engine.stacked_update import kind_of_step
+from regimen.models import OwnModule
 from regimen.records import RunResult
 from regimen.run import Run
 
 # More make the step no faster, and what they hold leaves the cache.
 MOST_RUNS = 32
+# What `torch.vmap` raises where it can not follow, and what a module raises when it is given its tensors.
+REFUSALS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
+OUT_OF_MEMORY = "memory ran out"
+IN_WORDS = {
+    "data-dependent control flow": "its forward decides by the values of tensors, which differ from run to run",
+    "calling .item()": "its forward reads numbers out of tensors, which differ from run to run",
+    "randomness": "it draws random numbers of its own from PyTorch's generator",
+    "inplace arithmetic": "its forward writes into a tensor that all runs share",
+}
 
 
 def family(run: Run) -> tuple[object, ...]:
@@ -35,6 +45,7 @@ def family(run: Run) -> tuple[object, ...]:
         recipe.normalization,
         recipe.dropout_kind,
         recipe.input_dropout > 0.0,
+        recipe.drop_path > 0.0,
         # One rate for all and one for each are the same.
         (True,) if dropped and all(dropped) else dropped,
         kind_of_step(recipe.optimizer),
@@ -60,7 +71,7 @@ def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[t
     """Train a bundle; yield index and result of each run as it ends, in any order.
 
     Where memory runs out, what is not finished is trained anew in two halves; a run that needs more than there is even
-    alone is left to the reference engine.
+    alone is left to the reference engine, as is what a module of the user's own refuses after the first steps.
 
     Args:
         runs: Of one family.
@@ -69,22 +80,22 @@ def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[t
     waiting = [list(range(len(runs)))]
     while waiting:
         left = waiting.pop()
-        out_of_memory = False
+        why = ""
         try:
             for position, result in _trained([runs[index] for index in left], keep):
                 yield left[position], result
                 left[position] = -1
-        except (MemoryError, RuntimeError) as error:
-            if not is_out_of_memory(error):
+        except (MemoryError, *REFUSALS) as error:
+            if not is_out_of_memory(error) and not isinstance(runs[0].model, OwnModule):
                 raise
-            out_of_memory = True
+            why = in_words(error)
         # Only here: as long as the error is handled, its traceback keeps the bundle's tensors alive.
-        if out_of_memory:
-            left = [index for index in left if index >= 0]
-            if len(left) == 1:
-                yield left[0], replace(train_one(runs[left[0]], keep=keep), why="stacked: memory ran out")
-            else:
-                waiting += [left[len(left) // 2 :], left[: len(left) // 2]]
+        left = [index for index in left if index >= 0]
+        if why == OUT_OF_MEMORY and len(left) > 1:
+            waiting += [left[len(left) // 2 :], left[: len(left) // 2]]
+        else:
+            for index in left:
+                yield index, replace(train_one(runs[index], keep=keep), why=f"stacked: {why}")
 
 
 def _trained(runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
@@ -98,6 +109,15 @@ def _trained(runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, 
         places = {id(member): position for position, member in group}
         for member, result in Bundle([member for _, member in group]).results():
             yield places[id(member)], result
+
+
+def in_words(error: BaseException) -> str:
+    """Return why a bundle could not be trained."""
+    text = str(error).strip()
+    if is_out_of_memory(error):
+        return OUT_OF_MEMORY
+    known = next((words for part, words in IN_WORDS.items() if part in text), None)
+    return known or f"torch.vmap can not run it ({type(error).__name__}: {text.splitlines()[0][:150] if text else ''})"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

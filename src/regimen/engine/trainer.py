@@ -11,13 +11,15 @@ from regimen.data.machine import available_cores as available_cores
 from regimen.engine.native import train_native
 from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
+from regimen.engine.stacked_bundles import train_stacked
+from regimen.engine.stacked_choice import Chooser, Stacking
 from regimen.engine.workers import WorkerPool, one_thread
 from regimen.errors import OptionError, nearest
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult
 from regimen.run import Run
 
-ENGINES = ("auto", "native", "reference")
+ENGINES = ("auto", "native", "stacked", "reference")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,13 +41,16 @@ def choose_engine(name: str = "auto") -> EngineChoice:
     kernels = find_kernels()
     if name == "native" and kernels is None:
         raise OptionError(f"--engine native: {why_no_kernels()}")
-    if name == "reference":
-        return EngineChoice(name=name, reasons={"reference": "asked for"})
+    if name in ("reference", "stacked"):
+        reasons = {name: "asked for"} | ({"reference": "trains what can not be stacked"} if name == "stacked" else {})
+        return EngineChoice(name=name, reasons=reasons)
+    stacked = "bundles of many runs, where a measurement at the start says that they are faster"
     if kernels is None:
-        return EngineChoice(name="reference", reasons={"reference": "trains every model", "native": why_no_kernels()})
+        reasons = {"reference": "trains every model", "stacked": stacked, "native": why_no_kernels()}
+        return EngineChoice(name="reference", reasons=reasons)
     reasons = {"native": f"whole runs in C++, one on each core ({kernels.isa})"}
     if name == "auto":
-        reasons["reference"] = "trains what native can not, or not faster"
+        reasons |= {"stacked": stacked, "reference": "trains what the others can not, or not faster"}
     return EngineChoice(name="native", reasons=reasons)
 
 
@@ -54,7 +59,8 @@ class Trainer:
 
     Args:
         tables: Every table that a run will name.
-        engine: `auto` (each run where it trains fastest, see `regimen.engine.size`), `native` or `reference`.
+        engine: `auto` (each run where it trains fastest, see `regimen.engine.size` and `stacked_choice`),
+            `native`, `stacked` (what can not be stacked goes to the reference engine) or `reference`.
         processes: Runs trained at a time (in threads, if native), >= 1; default one for each processor core.
 
     Raises:
@@ -69,6 +75,7 @@ class Trainer:
         self.processes = processes or available_cores()
         self._tables = list(tables)
         self._pool: WorkerPool | None = None
+        self._chooser = Chooser(engine=engine, processes=self.processes)
 
     def train(
         self,
@@ -102,19 +109,36 @@ class Trainer:
         others = [index for index, reason in enumerate(reasons) if reason is not None]
         for i, result in train_native([runs[index] for index in native], threads=self.processes, keep=keep):
             yield native[i], result
-        for i, result in self._reference_results([runs[index] for index in others], keep):
-            yield others[i], replace(result, why=reasons[others[i]] or "")
+        left = [runs[index] for index in others]
+        stacks = self.engine in ("auto", "stacked")
+        stacking = self._chooser.stacking(left) if stacks else Stacking(bundles=[], reasons={})
+        for i, result in self._pytorch_results(left, keep, stacking.bundles):
+            why = "; ".join(filter(None, (reasons[others[i]], stacking.reasons.get(i), result.why)))
+            yield others[i], replace(result, why=why)
 
-    def _reference_results(self, runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
-        if self.processes == 1 or len(runs) == 1:
-            for index, run in enumerate(runs):
-                with one_thread():
-                    result = train_one(run, keep=keep)
-                yield index, result
-        elif runs:
+    def _pytorch_results(
+        self, runs: Sequence[Run], keep: Collection[str], bundles: Sequence[Sequence[int]]
+    ) -> Iterator[tuple[int, RunResult]]:
+        """Train in plain PyTorch: bundles together, all others alone, in worker processes if there is a choice."""
+        together = {index for bundle in bundles for index in bundle}
+        alone = [index for index in range(len(runs)) if index not in together]
+        if self.processes > 1 and len(bundles) + len(alone) > 1:
             if self._pool is None:
                 self._pool = WorkerPool(self._tables, self.processes)
-            yield from self._pool.train(runs, keep)
+            yield from self._pool.train(runs, keep, bundles)
+            return
+        for bundle in bundles:
+            results = train_stacked([runs[index] for index in bundle], keep)
+            while True:
+                with one_thread():
+                    found = next(results, None)
+                if found is None:
+                    break
+                yield bundle[found[0]], found[1]
+        for index in alone:
+            with one_thread():
+                result = train_one(runs[index], keep=keep)
+            yield index, result
 
     def close(self) -> None:
         """Let the worker processes go."""

@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.connection import wait
@@ -18,6 +18,7 @@ import torch
 
 from regimen.data import Data
 from regimen.engine.reference import train_one
+from regimen.engine.stacked_bundles import train_stacked
 from regimen.errors import EngineError
 from regimen.records import RunResult
 from regimen.run import Run
@@ -80,8 +81,12 @@ def _interrupts_held_back() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
-def _train(fields: dict[str, Any], digest: str, keep: tuple[str, ...]) -> RunResult:
-    return train_one(Run(data=_tables[digest], **fields), keep=keep)
+def _train(fields: list[dict[str, Any]], digest: str, keep: tuple[str, ...], stacked: bool) -> list[RunResult]:
+    runs = [Run(data=_tables[digest], **one) for one in fields]
+    if not stacked:
+        return [train_one(run, keep=keep) for run in runs]
+    results = dict(train_stacked(runs, keep))
+    return [results[index] for index in range(len(runs))]
 
 
 class WorkerPool:
@@ -99,42 +104,94 @@ class WorkerPool:
         self._tables = Path(path)
         with os.fdopen(handle, "wb") as file:
             pickle.dump({table.digest: table for table in tables}, file)
+        self.processes = processes
+        self._executor = self._started()
+
+    def _started(self) -> ProcessPoolExecutor:
         # Spawned, not forked: a fork of a process whose torch has started threads can hang.
-        self._executor = ProcessPoolExecutor(
-            processes,
+        return ProcessPoolExecutor(
+            self.processes,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_start,
             initargs=(self._tables,),
         )
 
-    def train(self, runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
+    def train(
+        self, runs: Sequence[Run], keep: Collection[str], bundles: Sequence[Sequence[int]] = ()
+    ) -> Iterator[tuple[int, RunResult]]:
         """Yield the index and result of each run as it finishes.
 
+        Where a process dies (killed, or out of memory), what the processes had is trained again in half as many, and
+        bundles in halves.
+
+        Args:
+            runs: What to train.
+            keep: `outputs`, `weights` or both, see `train_one`.
+            bundles: Indices of runs that are trained together by the stacked engine; all others are trained alone.
+
         Raises:
-            EngineError: A worker process died (killed, or out of memory).
+            EngineError: The last process died too.
         """
-        futures = {}
+        together = {index for bundle in bundles for index in bundle}
+        tasks = [tuple(bundle) for bundle in bundles] + [(i,) for i in range(len(runs)) if i not in together]
+        while tasks:
+            left = dict.fromkeys(tasks)
+            try:
+                for task, results in self._finished(runs, keep, tasks, together):
+                    del left[task]
+                    yield from zip(task, results, strict=True)
+                return
+            except BrokenProcessPool as error:
+                if self.processes == 1:
+                    raise EngineError(
+                        "a worker process died (killed from outside, or out of memory); what was finished is kept; "
+                        "try again with one process if memory is short, and in a script call it under "
+                        "`if __name__ == '__main__':`, which new processes need"
+                    ) from error
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self.processes //= 2
+            self._executor = self._started()
+            tasks = [
+                half for task in left for half in (task[: (len(task) + 1) // 2], task[(len(task) + 1) // 2 :]) if half
+            ]
+
+    def _finished(
+        self, runs: Sequence[Run], keep: Collection[str], tasks: Sequence[tuple[int, ...]], together: Collection[int]
+    ) -> Iterator[tuple[tuple[int, ...], list[RunResult]]]:
+        """Yield tasks and the results of their runs as they are finished.
+
+        Raises:
+            BrokenProcessPool: A process died, and all that was finished before has been yielded.
+        """
+        futures: dict[Future[list[RunResult]], tuple[int, ...]] = {}
+        broken: BrokenProcessPool | None = None
         try:
             # The executor starts its processes as it gets work.
             with _interrupts_held_back():
-                for index, run in enumerate(runs):
-                    fields = {
-                        name: getattr(run, name) for name in ("recipe", "model", "split", "key", "metric")
-                    }  # all but the table
-                    futures[self._executor.submit(_train, fields, run.data.digest, tuple(keep))] = index
+                for task in tasks:
+                    fields = [_all_but_the_table(runs[index]) for index in task]
+                    stacked = task[0] in together
+                    digest = runs[task[0]].data.digest
+                    futures[self._executor.submit(_train, fields, digest, tuple(keep), stacked)] = task
             for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise EngineError(
-                "a worker process died (killed from outside, or out of memory); what was finished is kept; "
-                "try again with one process if memory is short, and in a script call it under "
-                "`if __name__ == '__main__':`, which new processes need"
-            ) from error
+                error = future.exception()
+                if isinstance(error, BrokenProcessPool):
+                    broken = error
+                else:
+                    yield futures[future], future.result()
+        except BrokenProcessPool as error:  # it broke before all was submitted
+            broken = error
         finally:
             for future in futures:
                 future.cancel()
+        if broken is not None:
+            raise broken
 
     def close(self) -> None:
         """Let the processes go; runs in progress end on their own."""
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._tables.unlink(missing_ok=True)
+
+
+def _all_but_the_table(run: Run) -> dict[str, Any]:
+    return {name: getattr(run, name) for name in ("recipe", "model", "split", "key", "metric")}

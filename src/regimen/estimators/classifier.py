@@ -72,7 +72,7 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
         calibration: `temperature` divides the logits by the one number that fits the rows held out best; none.
         metric: What the study of `recipe="auto"` is about; None is accuracy, as `score` measures it.
         budget: Limit on that study, such as 60s or 300runs; None for its usual extent.
-        engine: auto, native or reference.
+        engine: auto, native, stacked or reference.
         n_jobs: Networks trained at a time; None or -1 for one on each processor core.
         random_state: A seed from 0 to 2^64 - 1, a `RandomState` or `Generator` of NumPy that seeds are drawn from, or
             None for another result each time.

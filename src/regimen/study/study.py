@@ -131,8 +131,8 @@ def _planned_engine(plan: Plan) -> str:
     Engines agree up to rounding only, and the trajectories of two runs part from there: what is trained now must be
     what the plan would have trained then.
     """
-    if plan.engine == "reference":
-        return "reference"
+    if plan.engine in ("reference", "stacked"):
+        return plan.engine
     found = choose_engine("auto")
     if found.name != plan.engine:
         raise StoreError(

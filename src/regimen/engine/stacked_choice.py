@@ -1,0 +1,98 @@
+"""Which runs are stacked, in which bundles, and why the others are not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from regimen.data.machine import free_memory
+from regimen.engine.stacked_bundles import MOST_RUNS, bundled, family
+from regimen.engine.stacked_probe import Probe, probe, speed_up
+from regimen.engine.workers import one_thread
+from regimen.run import Run
+
+# Of the memory that is free, bundles that are trained at a time may take so much together.
+MOST_MEMORY = 1 / 4
+# `auto` asks a clock only where the answer can pay for the asking: so many runs of a family, steps of each, and steps
+# of all in each process. The clock is asked about a bundle of eight, three steps long.
+FEWEST_RUNS, FEWEST_STEPS, FEWEST_STEPS_OF_ALL = 4, 8, 1000
+MEASURED_RUNS = 8
+# A clock on a busy machine errs by more than this, and the reference's results are exactly reproducible.
+LEAST_GAIN = 1.2
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stacking:
+    """What is stacked of a list of runs.
+
+    Attributes:
+        bundles: Indices of the runs of each bundle.
+        reasons: Of each run that is in none: why, or "" where `auto` did not try.
+    """
+
+    bundles: list[list[int]]
+    reasons: dict[int, str]
+
+
+@dataclass(kw_only=True)
+class Chooser:
+    """Decides which runs are stacked, and remembers what it found out about their family.
+
+    Attributes:
+        engine: `stacked` stacks all that it can, `auto` what trains faster so.
+        processes: Bundles that are trained at a time, >= 1.
+    """
+
+    engine: str
+    processes: int
+    _probes: dict[tuple[object, ...], Probe] = field(default_factory=dict)
+    _gains: dict[tuple[object, ...], float] = field(default_factory=dict)
+
+    def stacking(self, runs: Sequence[Run]) -> Stacking:
+        """Return what is stacked of `runs`."""
+        families: dict[tuple[object, ...], list[int]] = {}
+        for index, run in enumerate(runs):
+            families.setdefault(family(run), []).append(index)
+        bundles: list[list[int]] = []
+        reasons: dict[int, str] = {}
+        for which, indices in families.items():
+            alike = [runs[index] for index in indices]
+            with one_thread():
+                reason = self._against(which, alike)
+            if reason is None:
+                bundles += [[indices[i] for i in bundle] for bundle in self._divided(which, alike)]
+            else:
+                reasons |= dict.fromkeys(indices, reason)
+        return Stacking(bundles=bundles, reasons=reasons)
+
+    def _against(self, which: tuple[object, ...], runs: Sequence[Run]) -> str | None:
+        """Return why runs of a family are not stacked, or None if they are."""
+        if self.engine == "auto" and not self._worth_asking(runs):
+            return ""
+        if which not in self._probes:
+            self._probes[which] = probe(runs)
+        reason = self._probes[which].reason
+        if reason:
+            return f"stacked: {reason}"
+        if self.engine != "auto":
+            return None
+        if which not in self._gains:
+            self._gains[which] = speed_up(runs[: min(MEASURED_RUNS, self._most(which))])
+        gain = self._gains[which]
+        return None if gain >= LEAST_GAIN else f"stacked: {gain:.2g} times as fast as one run after the other"
+
+    def _worth_asking(self, runs: Sequence[Run]) -> bool:
+        recipe = runs[0].recipe
+        epochs = [run.recipe.epochs for run in runs]
+        steps = -(-len(runs[0].split.train) // recipe.batch_size)
+        return (
+            len(runs) >= FEWEST_RUNS
+            and steps * min(epochs) >= FEWEST_STEPS
+            and steps * sum(epochs) >= FEWEST_STEPS_OF_ALL * self.processes
+        )
+
+    def _most(self, which: tuple[object, ...]) -> int:
+        """Return how many runs of a family may be in a bundle."""
+        room = MOST_MEMORY * free_memory() / self.processes
+        return max(1, min(MOST_RUNS, int(room / max(self._probes[which].bytes_per_run, 1))))
+
+    def _divided(self, which: tuple[object, ...], runs: Sequence[Run]) -> list[list[int]]:
+        return bundled(runs, self._most(which), self.processes)
