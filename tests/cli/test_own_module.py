@@ -123,6 +123,32 @@ def test_going_on_needs_the_same_source(there: Regimen) -> None:
     assert "with another source than net.py:Net has now: it can not go on; restore the source" in changed.stderr
 
 
+def test_the_summary_shows_what_a_recipe_does_to_the_module_and_where(there: Regimen) -> None:
+    Path("mine.toml").write_text('dropout = 0.5\nnormalization = "batch"\n')
+    result = there("summary", "net.py:Net", "--data", "iris", "--recipe", "mine.toml")
+    assert result.exit_code == 0, result.output
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
+    changes = lines[lines.index("With this recipe the module has:") + 1 :]
+    assert changes == [
+        "drop dropout 0.5 (was 0.1), site 2",
+        "after hidden (net.py line 11) batch normalization of 8 features",
+    ]
+    assert any("BatchNorm1d [-1, 8] 16" in line for line in lines)
+
+
+def test_the_summary_of_saved_weights_needs_the_module_and_no_other_does(there: Regimen) -> None:
+    alone = there("summary", "s")
+    assert alone.exit_code == 2
+    assert "a module of your own, and no code" in alone.stderr
+    named = there("summary", "s", "--model", "net.py:Net")
+    assert named.exit_code == 0, named.output
+    assert "net.py:Net, 4 inputs" in named.stdout and "Total params: 67" in named.stdout
+    for model in ("mlp:8", "net.py:Net"):
+        twice = there("summary", model, "--model", "net.py:Net", "--inputs", "4")
+        assert twice.exit_code == 2
+        assert "--model: names the module behind a folder's weights; leave it out" in twice.stderr
+
+
 def test_a_recipe_trains_a_module_of_ones_own(there: Regimen) -> None:
     result = there("train", "iris", "--recipe", "s/recipe.toml", "--model", "net.py:Net", "--out", "t")
     assert result.exit_code == 0, result.output

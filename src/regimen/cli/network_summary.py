@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
+from regimen.cli.predictions import load_model
 from regimen.data import hold_out, load, prepare
 from regimen.data.split import Split
 from regimen.errors import OptionError
-from regimen.models import Model, build, own_module, parse_model
-from regimen.models.own_source import UserCode, names_own_module
+from regimen.models import Described, OwnModule, build, own_module, parse_model
+from regimen.models.adapting import Change
+from regimen.models.own_source import names_own_module
 from regimen.models.summary import summarize
 from regimen.report.quantities import plural
-from regimen.run import Recipe, SavedModel, read_recipe, recipe_to_dict
+from regimen.run import Recipe, read_recipe, recipe_to_dict
+from regimen.run.own import own_network
 from regimen.run.run import layers_of
 from regimen.study.layout import NO_ROWS
 
@@ -31,16 +35,30 @@ class SummaryRequest:
     target: str | None = None
     inputs: Shape | None = None
     outputs: int | None = None
+    own: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Network:
-    """A network with the shape of one input and its recipe."""
+    """A network with its inputs and its recipe.
+
+    Attributes:
+        title: What it is.
+        module: The network, with the recipe applied.
+        inputs: Shape of one input.
+        recipe: The recipe.
+        model: The module of the user's own that it is, or None.
+        changes: What the recipe does to that.
+        dtype: Of the inputs.
+    """
 
     title: str
     module: nn.Module
     inputs: Shape
     recipe: Recipe
+    model: OwnModule | None = None
+    changes: tuple[Change, ...] = ()
+    dtype: torch.dtype = torch.float32
 
 
 def summary_text(request: SummaryRequest) -> str:
@@ -49,48 +67,65 @@ def summary_text(request: SummaryRequest) -> str:
     Raises:
         InputError: The request contradicts itself, or what it names can not be read.
     """
-    if names_own_module(request.model):
-        network = _own(request)
-        # Its forward is the user's code too, and the shape that it expects only the user knows.
-        path = Path(request.model.rpartition(":")[0])
-        repair = "correct it, or give other --inputs"
-        with UserCode(f"{request.model} on {_sizes(network.inputs)}", path, repair=repair):
-            found = summarize(network.module, network.inputs)
-    else:
-        network = _saved(Path(request.model), request) if Path(request.model).is_dir() else _described(request)
+    network = _network(request)
+    if network.model is None:
         found = summarize(network.module, network.inputs)
-    return f"{network.title}\n\n{found.text}\n\n{_recipe_changes(network.recipe)}"
+    else:
+        # Its forward is the user's code too, and the shape that it expects only the user knows.
+        with network.model.guard(
+            f"{network.model.name} on {_sizes(network.inputs)}", repair="correct it, or give other --inputs"
+        ):
+            found = summarize(network.module, network.inputs, dtype=network.dtype)
+    parts = [network.title, found.text, _recipe_changes(network.recipe)]
+    if network.changes:
+        width = max(len(change.place) for change in network.changes)
+        lines = [f"  {change.place:<{width}}  {change.what}" for change in network.changes]
+        parts.append("\n".join(["With this recipe the module has:", *lines]))
+    return "\n\n".join(parts)
+
+
+def _network(request: SummaryRequest) -> Network:
+    if names_own_module(request.model):
+        if request.own is not None:
+            raise OptionError("--model: names the module behind a folder's weights; leave it out")
+        return _own(request)
+    return _saved(Path(request.model), request) if Path(request.model).is_dir() else _described(request)
 
 
 def _sizes(inputs: Shape) -> str:
     if len(inputs) == 1:
         return plural(inputs[0], "input")
-    return "images " + "x".join(map(str, inputs))
+    return f"{'images' if len(inputs) == 3 else 'inputs'} {'x'.join(map(str, inputs))}"
 
 
 def _saved(folder: Path, request: SummaryRequest) -> Network:
     given = [name for name in ("data", "target", "inputs", "outputs") if getattr(request, name) is not None]
     if given:
         raise OptionError(f"--{given[0]}: the model in {folder} has its sizes; leave the option out, or name a model")
-    saved = SavedModel.load(folder)
+    saved, _ = load_model(folder, request.own)
     recipe = saved.recipe if request.recipe is None else read_recipe(request.recipe)
+    if isinstance(saved.model, OwnModule):
+        return _of_own(saved.model, saved.preparation.inputs, recipe, whole=saved.whole)
     return _of_model(saved.model, saved.preparation.inputs, saved.preparation.outputs, recipe)
 
 
 def _described(request: SummaryRequest) -> Network:
+    if request.own is not None:
+        raise OptionError("--model: names the module behind a folder's weights; leave it out")
     try:
         model = parse_model(request.model)
     except OptionError as error:
         reason = str(error).removeprefix("--model: ")
         raise OptionError(f"expected the folder of a saved model, FILE.py:FUNCTION, or a model: {reason}") from error
     recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
-    inputs, outputs = _given_sizes(request, recipe)
+    inputs, outputs, _ = _given_sizes(request, recipe)
     if inputs is None or outputs is None:
         raise OptionError("expected the sizes of the network, got none; add --data DATA, or --inputs N and --outputs N")
+    assert not isinstance(model, OwnModule)
     return _of_model(model, inputs, outputs, recipe)
 
 
-def _of_model(model: Model, inputs: Shape, outputs: int, recipe: Recipe) -> Network:
+def _of_model(model: Described, inputs: Shape, outputs: int, recipe: Recipe) -> Network:
     return Network(
         title=f"{model.name}, {_sizes(inputs)}, {plural(outputs, 'output')}",
         module=build(layers_of(model, recipe, inputs, outputs), key=0),
@@ -102,26 +137,40 @@ def _of_model(model: Model, inputs: Shape, outputs: int, recipe: Recipe) -> Netw
 def _own(request: SummaryRequest) -> Network:
     if request.outputs is not None:
         raise OptionError("--outputs: a module of your own has its outputs; leave the option out")
-    module = own_module(request.model).make()
+    model = own_module(request.model)
     recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
-    inputs, _ = _given_sizes(request, recipe)
+    inputs, _, whole = _given_sizes(request, recipe)
     if inputs is None:
         raise OptionError("expected the shape of one input, got none; add --data DATA, or --inputs such as 1x28x28")
-    return Network(title=f"{request.model}, {_sizes(inputs)}", module=module, inputs=inputs, recipe=recipe)
+    return _of_own(model, inputs, recipe, whole=whole)
 
 
-def _given_sizes(request: SummaryRequest, recipe: Recipe) -> tuple[Shape | None, int | None]:
-    """Return the shape of one input and the outputs as far as the request has them."""
+def _of_own(model: OwnModule, inputs: Shape, recipe: Recipe, *, whole: bool) -> Network:
+    adapted = own_network(model, recipe, key=0, inputs=inputs, whole=whole)
+    return Network(
+        title=f"{model.name}, {_sizes(inputs)}",
+        module=adapted.network,
+        inputs=inputs,
+        recipe=recipe,
+        model=model,
+        changes=adapted.changes,
+        dtype=torch.int64 if whole else torch.float32,
+    )
+
+
+def _given_sizes(request: SummaryRequest, recipe: Recipe) -> tuple[Shape | None, int | None, bool]:
+    """Return the shape of one input and the outputs as far as the request has them, and whether inputs are int64."""
     if request.data is None:
         if request.target is not None:
             raise OptionError("--target: expected --data beside it, got no data")
-        return request.inputs, request.outputs
+        return request.inputs, request.outputs, False
     if (request.inputs, request.outputs) != (None, None):
         raise OptionError("--inputs, --outputs: --data gives them already; leave out the one or the other")
     data = load(request.data, target=request.target)
     split = Split(train=hold_out(data).development, validation=NO_ROWS, test=NO_ROWS)
     prepared = prepare(data, split, recipe.input_scaling)
-    return prepared.inputs, prepared.outputs
+    whole = not prepared.scaled(prepared.x["train"][:1]).is_floating_point()
+    return prepared.inputs, prepared.outputs, whole
 
 
 def _recipe_changes(recipe: Recipe) -> str:

@@ -80,12 +80,13 @@ class NetworkSummary:
         )
 
 
-def summarize(module: nn.Module, inputs: Inputs) -> NetworkSummary:
+def summarize(module: nn.Module, inputs: Inputs, *, dtype: torch.dtype = torch.float32) -> NetworkSummary:
     """Return the summary of a module, through which one input of zeros goes in eval mode.
 
     Args:
         module: The module; left in the mode that it was in.
         inputs: Shape of one input: columns, or channels, height and width.
+        dtype: Of the inputs.
 
     Example:
         >>> found = summarize(nn.Sequential(nn.Linear(64, 100), nn.ReLU()), 64)
@@ -117,7 +118,7 @@ def summarize(module: nn.Module, inputs: Inputs) -> NetworkSummary:
         if _shows(layer)
     ]
     modes = [(layer, layer.training) for layer in module.modules()]
-    x = torch.zeros(1, *shape_of(inputs))
+    x = torch.zeros(1, *shape_of(inputs), dtype=dtype)
     try:
         with torch.no_grad():
             module.eval()(x)

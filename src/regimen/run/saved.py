@@ -131,7 +131,7 @@ class SavedModel:
 
     def _described(self, index: int) -> nn.Module:
         if isinstance(self.model, OwnModule):
-            inputs, whole = self.preparation.inputs, self._whole
+            inputs, whole = self.preparation.inputs, self.whole
             return own_network(self.model, self.recipe, key=self.keys[index], inputs=inputs, whole=whole).network
         layers = layers_of(self.model, self.recipe, self.preparation.inputs, self.preparation.outputs)
         # Without memory: initial weights would only be thrown away, and be drawn from the caller's generator.
@@ -139,7 +139,8 @@ class SavedModel:
             return build(layers, key=self.keys[index])
 
     @property
-    def _whole(self) -> bool:
+    def whole(self) -> bool:
+        """Whether inputs are whole numbers (int64)."""
         return isinstance(self.preparation, SamplePreparation) and self.preparation.dtype == "int64"
 
     def predict_outputs(self, features: AnyFeatures) -> Outputs:
