@@ -18,13 +18,14 @@ _DRAWING = frozenset(
 _DRAWING_LAYERS = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 
 
-def draws_elsewhere(network: nn.Module) -> str | None:
+def draws_elsewhere(network: nn.Module, inputs: tuple[int, ...] | None = None) -> str | None:
     """Return why a training forward draws from PyTorch's default generator, or may do so; None if it does not.
 
     Such a network trains reproducibly only where that generator is seeded for each step.
 
     Args:
         network: The network, adapted.
+        inputs: Shape of one input, without rows; without it nothing can be told of a forward that looks at sizes.
 
     Example:
         >>> draws_elsewhere(nn.Sequential(nn.Linear(4, 2), nn.RReLU()))
@@ -40,7 +41,7 @@ def draws_elsewhere(network: nn.Module) -> str | None:
                 return f"the layer {name} has no seed"
         elif isinstance(layer, (*TWINS, *_DRAWING_LAYERS)):
             return f"the layer {name} is a {type(layer).__name__}, which draws by the generator of PyTorch"
-    graph = training_graph(network)
+    graph = training_graph(network, inputs)
     if isinstance(graph, str):
         return f"torch.fx can not tell what it draws: {graph}"
     drawing = next((node for node in graph.nodes if _draws(node)), None)

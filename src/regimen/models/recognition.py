@@ -10,7 +10,7 @@ from torch import fx, nn
 from regimen import nn as stream
 from regimen.models.layers import ActivationLayer, DropoutLayer, FlattenLayer, Layer, LinearLayer, NormLayer
 from regimen.models.rewriting_nodes import layer_of, name_of, usual_activation, words_for
-from regimen.models.rewriting_trace import Traced, trace
+from regimen.models.rewriting_trace import MODES, Traced, trace
 
 # What leaves rows of features as they are: their order in memory, and with one shape their shape.
 RESHAPES = frozenset({"view", "reshape", "flatten", "contiguous", "float"})
@@ -59,6 +59,8 @@ def chain(network: nn.Module, inputs: tuple[int, ...]) -> Chain | str:
     traced = trace(network, inputs)
     if isinstance(traced, str):
         return f"torch.fx can not trace it: {traced}"
+    if traced.evaluation:
+        return MODES
     try:
         return _Links(network, traced, inputs).chain()
     except _Unfit as unfit:

@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from regimen import nn as stream
-from regimen.models.rewriting_trace import Traced
+from regimen.models.rewriting_trace import Traced, merged
 
 INPUT = "input"
 
@@ -47,8 +47,12 @@ class Rewriting:
         """Let a layer do what a node does to its first input."""
         with self.graph.inserting_before(node):
             new = self.graph.call_module(self._registered(layer, name), (node.all_input_nodes[0],))
-        if self.traced is not None and node in self.traced.values:
+        assert self.traced is not None
+        self.traced.evaluation.pop(node, None)
+        if node in self.traced.values:
             self.traced.values[new] = self.traced.values[node]
+        if node in self.traced.by_row:
+            self.traced.by_row.add(new)
         node.replace_all_uses_with(new)
         self.graph.erase_node(node)
 
@@ -77,6 +81,7 @@ class Rewriting:
             assert self.traced is not None
             for name, value in self.traced.constants.items():
                 setattr(self.network, name, value)
+            self._choose_by_mode(self.traced)
             kind: Any = type(self.network)
             code = fx.GraphModule(self.network, self.graph)
             self.network.__class__ = _with_forward(kind, _Forward(type(code).forward, code.code))
@@ -85,6 +90,19 @@ class Rewriting:
         if INPUT in self.layers:
             kind = type(self.network)
             self.network.__class__ = _with_input(kind, self.name)
+
+    def _choose_by_mode(self, traced: Traced) -> None:
+        """Let the constants that differ in evaluation depend on the mode that the network is in."""
+        if traced.evaluation:
+            with self.graph.inserting_before(next(iter(self.graph.nodes))):
+                mode = self.graph.get_attr("training")
+        for node, (args, kwargs) in traced.evaluation.items():
+            # Nodes are those of now: layers may have been put before them.
+            with self.graph.inserting_before(node):
+                node.args = merged(node.args, args, lambda *pair: self.graph.call_function(by_mode, (mode, *pair)))
+                node.kwargs = merged(
+                    node.kwargs, kwargs, lambda *pair: self.graph.call_function(by_mode, (mode, *pair))
+                )
 
     def _registered(self, layer: nn.Module, name: str) -> str:
         self._rewritten = True
@@ -96,6 +114,16 @@ class Rewriting:
         if not self.layers:
             self.network.add_module(self.name, self.layers)
         self.layers[name] = layer
+
+
+def by_mode(training: bool, one: Any, other: Any) -> Any:
+    """Return what a forward uses in training, or what it uses in evaluation.
+
+    Example:
+        >>> by_mode(False, 0.1, 0.0)
+        0.0
+    """
+    return one if training else other
 
 
 class _Forward:

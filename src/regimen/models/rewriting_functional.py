@@ -36,6 +36,6 @@ def as_layers(rewriting: Rewriting) -> Iterator[Existing]:
         if training is True and isinstance(p, int | float):
             layer = rewriting.noisy(kind, float(p), inplace=inplace)
             place = words_for(node, rewriting.network)
-            note = ALWAYS_ON if node in rewriting.traced.always else ""
+            note = "" if node in rewriting.traced.evaluation else ALWAYS_ON
             rewriting.replace(node, layer, "dropout")
             yield Existing(place=place, layer=layer, note=note)

@@ -15,7 +15,7 @@ from regimen.models.rewriting_nodes import (
     layer_of,
     name_of,
 )
-from regimen.models.rewriting_trace import ROWS, Traced
+from regimen.models.rewriting_trace import Traced
 
 ADDITIONS = frozenset({"add", "iadd"})
 # What takes a part of a tensor, or gives it another shape.
@@ -150,7 +150,7 @@ class Places:
         if name_of(node) not in ADDITIONS or len(terms) != 2 or len(shapes) != 1:
             return False
         (shape,) = shapes
-        return shape is not None and len(shape) > 1 and shape[0] == ROWS
+        return shape is not None and len(shape) > 1 and self.traced.by_row.issuperset(terms)
 
     def _is_product(self, node: fx.Node) -> bool:
         factors = [factor for factor in node.args if isinstance(factor, fx.Node) and factor in self.of_input]
@@ -173,10 +173,10 @@ class Places:
             return
         node = self._behind(part, lambda user: name_of(user) in _PARTS)
         # The last step of a sequence may be taken twice: then all steps are dropped.
-        shape = self.traced.shape(node)
-        if shape and shape[0] == ROWS and node in self.hidden:
-            self._add(found, node, recurrent)
-        elif shape and shape[0] != ROWS:
+        if node in self.traced.by_row:
+            if node in self.hidden:
+                self._add(found, node, recurrent)
+        else:
             for user in node.users:
                 if name_of(user) == "getitem":
                     self._add_recurrent(found, user, recurrent)

@@ -1,30 +1,25 @@
 """The forward of a network as a graph of torch.fx, traced in both modes and checked against the network itself."""
 
 import copy
-import inspect
 import random
-import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-import regimen
-from regimen.nn import StreamLayer
+from regimen.models.rewriting_tracer import Tracer, shared_tensors, shown_place
 
-# Rows of the inputs that are sent through to learn the shapes.
-ROWS = 3
+# Rows of the two inputs that are sent through to learn the shapes.
+ROWS = 3, 2
 MODES = "its forward does something else in training than in evaluation"
+_CONSTANTS = (bool, int, float, str, type(None), torch.dtype)
 # fx changes torch.nn.Module itself while it traces.
 _tracing = threading.Lock()
-# What is not the user's own code.
-_OTHERS = (*torch.__path__, *regimen.__path__, "<eval_with_key>", "<frozen")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,19 +29,21 @@ class Traced:
     Attributes:
         graph: Its nodes name the layers of the network.
         constants: Tensors that the graph has and the network has not, by the names that the graph gives them.
-        values: The tensor that each node gave for `ROWS` rows in eval mode.
-        always: Nodes of dropout that is on in eval mode too.
+        values: The tensor that each node gave for the first number of rows in eval mode.
+        by_row: Nodes whose tensors have rows first.
+        evaluation: Nodes that get other constants in evaluation, and those arguments.
         opaque: Names of layers that could not be looked into, with the reason.
     """
 
     graph: fx.Graph
     constants: dict[str, Tensor]
     values: dict[fx.Node, Tensor]
-    always: frozenset[fx.Node]
+    by_row: set[fx.Node]
+    evaluation: dict[fx.Node, tuple[Any, Any]]
     opaque: dict[str, str]
 
     def shape(self, node: fx.Node) -> tuple[int, ...] | None:
-        """Return the shape of a node's tensor, rows first; None where it gives no tensor."""
+        """Return the shape of a node's tensor for the first number of rows; None where it gives no tensor."""
         value = self.values.get(node)
         return None if value is None else tuple(value.shape)
 
@@ -54,8 +51,7 @@ class Traced:
 def trace(network: nn.Module, inputs: tuple[int, ...]) -> Traced | str:
     """Return the forward of a network as a graph, or in words why there is none.
 
-    Flags of the forward are at their defaults. A layer that can not be looked into is one node. Threads that run other
-    networks meanwhile are not disturbed.
+    Flags of the forward are at their defaults. A layer that can not be looked into is one node.
 
     Args:
         network: The network; left as it is.
@@ -66,48 +62,27 @@ def trace(network: nn.Module, inputs: tuple[int, ...]) -> Traced | str:
         >>> [str(node.target) for node in found.graph.nodes]
         ['input', '0', '1', 'output']
     """
-    if "forward" in vars(network):
-        return "its forward was replaced on the object, not in the class"
     attempt = _Attempt()
     with attempt, torch.random.fork_rng(devices=[]), _tracing:
         return _checked(network, inputs)
     return attempt.reason
 
 
-def training_graph(network: nn.Module) -> fx.Graph | str:
-    """Return the forward of a network in training as a graph, unchecked, or in words why there is none.
-
-    Example:
-        >>> len(training_graph(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).nodes)
-        4
-    """
-    attempt = _Attempt()
-    opaque: dict[str, str] = {}
-    with attempt, torch.random.fork_rng(devices=[]), _tracing:
-        graph, _ = _traced(network, True, opaque)
-        if opaque:
-            name, reason = next(iter(opaque.items()))
-            raise _Refused(f"its layer {name} can not be looked into: {reason}")
-        return graph
-    return attempt.reason
-
-
-def example(network: nn.Module, inputs: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-    """Return `ROWS` inputs and what a network in eval mode makes of them: of floats if it takes them, else of integers.
+def example(network: nn.Module, inputs: tuple[int, ...], rows: int = ROWS[0]) -> tuple[Tensor, Tensor]:
+    """Return inputs and what a network in eval mode makes of them: of floats if it takes them, else of integers.
 
     Raises:
         Exception: Whatever the network raises of integers too, and of floats first.
     """
-    size = (ROWS, *inputs)
-    x = torch.linspace(-1.0, 1.0, max(1, torch.Size(size).numel())).reshape(size)
-    attempt = _Attempt()
+    size = torch.Size((rows, *inputs))
+    x = torch.linspace(-1.0, 1.0, max(1, size.numel())).reshape(size)
+    attempt, second = _Attempt(), _Attempt()
     with torch.no_grad():
         with attempt:
             return x, network(x.clone())  # which it may overwrite
         whole = torch.zeros(size, dtype=torch.int64)
-        second = _Attempt()
         with second:
-            return whole, network(whole)
+            return whole, network(whole.clone())
     assert attempt.error is not None
     raise attempt.error
 
@@ -152,124 +127,93 @@ class _Attempt:
             return False
         self.error = error
         said = (str(error).strip().splitlines() or [""])[0][:200]
-        places = [
-            f" ({_shown(code.co_filename, line)})"
-            for code, line in ((frame.f_code, line) for frame, line in traceback.walk_tb(frames))
-            if _is_users(code.co_filename)
-        ]
-        where = places[-1] if places else ""
+        places = [shown_place(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(frames)]
+        where = next((f" ({place})" for place in reversed(places) if place), "")
         self.reason = said if isinstance(error, _Refused) else f"{type(error).__name__}: {said}{where}"
         return True
 
 
-def _is_users(filename: str) -> bool:
-    return not filename.startswith(_OTHERS)
-
-
-def _shown(filename: str, line: int) -> str:
-    return f"{Path(filename).name} line {line}"
-
-
-def _last_place() -> str:
-    """Return where the user's own code is right now, below the call of `_traced`; empty where it is not."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None and frame.f_code is not _traced.__code__:
-        if _is_users(frame.f_code.co_filename):
-            return _shown(frame.f_code.co_filename, frame.f_lineno)
-        frame = frame.f_back
-    return ""
-
-
-class _Tracer(fx.Tracer):
-    """Sees layers of torch.nn and of regimen.nn as one node, and those that it is told to; the root gets one input.
-
-    Args:
-        opaque: Names of further layers to see as one node.
-    """
-
-    proxy_buffer_attributes = True
-
-    def __init__(self, opaque: dict[str, str]) -> None:
-        super().__init__(param_shapes_constant=True)
-        self.opaque = opaque
-        self.failed: str | None = None
-        self.thread = threading.get_ident()
-
-    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        node = super().create_node(*args, **kwargs)
-        node.meta["place"] = _last_place()
-        return node
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        known = isinstance(m, StreamLayer) or super().is_leaf_module(m, module_qualified_name)
-        return known or module_qualified_name in self.opaque
-
-    def create_args_for_root(self, root_fn: Callable[..., Any], is_module: bool, concrete_args: Any = None) -> Any:
-        return root_fn, [self.root, self.create_proxy("placeholder", _first_argument(root_fn), (), {})]
-
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
-        if threading.get_ident() != self.thread:
-            return forward(*args, **kwargs)
-        name, done = self.path_of_module(m), False
-        try:
-            output = super().call_module(m, forward, args, kwargs)
-            done = True
-        finally:
-            if not done and self.failed is None:
-                self.failed = name
-        return output
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        if threading.get_ident() != self.thread:
-            return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
-
-
-def _first_argument(forward: Callable[..., Any]) -> str:
-    named = [p for p in inspect.signature(forward).parameters.values() if p.kind is p.POSITIONAL_OR_KEYWORD]
-    return named[1].name if len(named) > 1 else "input"
-
-
 def _checked(network: nn.Module, inputs: tuple[int, ...]) -> Traced:
+    if "forward" in vars(network):
+        raise _Refused("its forward was replaced on the object, not in the class")
+    whole = copy.deepcopy(network, shared_tensors(network)).eval()
+    x, expected = example(whole, inputs)
+    examples = x, example(whole, inputs, ROWS[1])[0]
     opaque: dict[str, str] = {}
-    training, other = _traced(network, True, opaque)
-    evaluation, root = _traced(network, False, opaque)
-    always = _compared(training, evaluation)
-    nodes = list(training.nodes)
+    training = _traced(network, True, examples, opaque)
+    evaluation = _traced(network, False, examples, opaque)
+    nodes = list(training.graph.nodes)
     if not isinstance(nodes[-1].args[0], fx.Node):
         raise _Refused(f"its forward returns {type(nodes[-1].args[0]).__name__}, not one tensor")
-    torch.default_generator.manual_seed(0)
-    x, expected = example(root, inputs)
-    torch.default_generator.manual_seed(0)
-    recorder = _Recorder(root, evaluation)
-    with torch.no_grad():
-        found = recorder.run(x.clone())
-    if not isinstance(expected, Tensor) or not torch.allclose(found, expected, rtol=1e-5, equal_nan=True):
-        raise _Refused("its traced form computes something else than its forward")
-    values = {node: recorder.values[name] for node in nodes if (name := node.name) in recorder.values}
-    constants = _constants(network, root)
-    if not all(torch.equal(value, getattr(other, name)) for name, value in constants.items()):
+    others = _compared(nodes, list(evaluation.graph.nodes))
+    constants = _constants(network, training.root)
+    if not all(torch.equal(value, getattr(evaluation.root, name)) for name, value in constants.items()):
         raise _Refused(MODES)
-    return Traced(graph=training, constants=constants, values=values, always=always, opaque=opaque)
+    found, _ = evaluation.known(list(evaluation.graph.nodes)[-1].args[0])
+    # What draws in evaluation too gives other numbers each time.
+    equal = isinstance(expected, Tensor) and (
+        evaluation.draws or torch.allclose(found, expected, rtol=1e-5, equal_nan=True)
+    )
+    if not equal:
+        raise _Refused("its traced form computes something else than its forward")
+    pairs = {node: evaluation.known(named) for node, named in zip(nodes, evaluation.graph.nodes, strict=True)}
+    tensors = {node: pair for node, pair in pairs.items() if isinstance(pair[0], Tensor)}
+    return Traced(
+        graph=training.graph,
+        constants=constants,
+        values={node: one for node, (one, _) in tensors.items()},
+        by_row={node for node, pair in tensors.items() if _rows(pair) == ROWS},
+        evaluation=others,
+        opaque=opaque,
+    )
 
 
-def _traced(network: nn.Module, mode: bool, opaque: dict[str, str]) -> tuple[fx.Graph, nn.Module]:
-    """Return the graph of a copy in train or eval mode; add to `opaque` what can not be looked into."""
+def _rows(pair: tuple[Tensor, Tensor]) -> tuple[int, ...]:
+    return tuple(len(value) for value in pair if value.dim())
+
+
+def training_graph(network: nn.Module, inputs: tuple[int, ...] | None = None) -> fx.Graph | str:
+    """Return the forward of a network in training as a graph, unchecked, or in words why there is none.
+
+    Args:
+        network: The network; left as it is.
+        inputs: Shape of one input, without rows; without it a forward that looks at sizes can not be traced.
+
+    Example:
+        >>> len(training_graph(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).nodes)
+        4
+    """
+    attempt = _Attempt()
+    opaque: dict[str, str] = {}
+    with attempt, torch.random.fork_rng(devices=[]), _tracing:
+        examples = None
+        if inputs is not None:
+            whole = copy.deepcopy(network, shared_tensors(network)).eval()
+            examples = example(whole, inputs)[0], example(whole, inputs, ROWS[1])[0]
+        tracer = _traced(network, True, examples, opaque)
+        if opaque:
+            name, reason = next(iter(opaque.items()))
+            raise _Refused(f"its layer {name} can not be looked into: {reason}")
+        return tracer.graph
+    return attempt.reason
+
+
+def _traced(network: nn.Module, mode: bool, examples: tuple[Tensor, Tensor] | None, opaque: dict[str, str]) -> Tracer:
+    """Return the tracer of a copy in train or eval mode; add to `opaque` what can not be looked into."""
     while True:
-        # Parameters and buffers are shared: they are not touched, and may be large.
-        shared = {id(tensor): tensor for tensor in (*network.parameters(), *network.buffers())}
-        root = copy.deepcopy(network, shared).train(mode)
-        tracer, attempt, before = _Tracer(opaque), _Attempt(), _generators()
+        root = copy.deepcopy(network, shared_tensors(network)).train(mode)
+        tracer, attempt, before = Tracer(root, examples, opaque), _Attempt(), _generators()
         with attempt:
-            graph = tracer.trace(root)
+            tracer.trace(root)
+            for node in tracer.graph.nodes:
+                # Else the code of the graph would declare functions of torch as wrapped, for all later traces.
+                node.meta.pop("is_wrapped", None)
             if _generators() != before:
                 raise _Refused("its forward draws random numbers that belong to no layer")
-            kept = [name for layer in root.modules() for name, value in vars(layer).items() if _is_proxy(value)]
+            kept = [name for layer in root.modules() for name in _kept(vars(layer))]
             if kept:
                 raise _Refused(f"its forward keeps what it computes on itself, as {kept[0]}")
-            return graph, root
+            return tracer
         assert attempt.error is not None
         if isinstance(attempt.error, _Refused) or tracer.failed is None or tracer.failed in opaque:
             raise attempt.error
@@ -280,9 +224,13 @@ def _generators() -> tuple[bytes, Any]:
     return torch.get_rng_state().numpy().tobytes(), random.getstate()
 
 
-def _is_proxy(value: Any) -> bool:
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else (value,)
-    return any(isinstance(part, fx.Proxy) for part in parts)
+def _kept(attributes: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of attributes that have become proxies."""
+    for name, value in attributes.items():
+        if isinstance(value, dict):
+            yield from (f"{name}[{key!r}]" if not name.startswith("_") else key for key in _kept(value))
+        elif any(isinstance(part, fx.Proxy) for part in (value if isinstance(value, list | tuple) else (value,))):
+            yield str(name)
 
 
 def _constants(network: nn.Module, root: nn.Module) -> dict[str, Tensor]:
@@ -291,32 +239,42 @@ def _constants(network: nn.Module, root: nn.Module) -> dict[str, Tensor]:
     return {name: value for name, value in new.items() if isinstance(value, Tensor)}
 
 
-def _compared(training: fx.Graph, evaluation: fx.Graph) -> frozenset[fx.Node]:
-    """Return the nodes of dropout that is on in both modes; refuse what else depends on the mode."""
-    ours, theirs = list(training.nodes), list(evaluation.nodes)
-    always = []
+def _compared(ours: list[fx.Node], theirs: list[fx.Node]) -> dict[fx.Node, tuple[Any, Any]]:
+    """Return the nodes whose constants differ in evaluation, with those; refuse what else depends on the mode."""
+    twins = dict(zip(theirs, ours, strict=False))
+    others: dict[fx.Node, tuple[Any, Any]] = {}
     for one, other in zip(ours, theirs, strict=False):
-        same = (one.op, one.target, one.name) == (other.op, other.target, other.name)
-        drops = one.op == "call_function" and "dropout" in getattr(one.target, "__name__", "")
-        equal = same and repr((one.args, one.kwargs)) == repr((other.args, other.kwargs))
-        if drops and equal:
-            always.append(one)
-        if not equal and not (same and drops):
+        if (one.op, one.target, one.name) != (other.op, other.target, other.name):
             raise _Refused(MODES + (f" ({place_of(one)})" if place_of(one) else ""))
+        arguments = fx.map_arg((other.args, other.kwargs), lambda node: twins[node])
+        # Refuses what differs in more than constants.
+        if [twins[source] for source in other.all_input_nodes] != one.all_input_nodes:
+            raise _Refused(MODES)
+        merged((one.args, one.kwargs), arguments, lambda *pair: pair)
+        if repr((one.args, one.kwargs)) != repr(arguments):
+            others[one] = arguments
     if len(ours) != len(theirs):
         raise _Refused(MODES)
-    return frozenset(always)
+    return others
 
 
-class _Recorder(fx.Interpreter):
-    """Runs a graph, and keeps the tensors that its nodes gave."""
+def merged(one: Any, other: Any, choose: Callable[[Any, Any], Any]) -> Any:
+    """Return arguments of a node, with a choice wherever constants of two modes differ.
 
-    def __init__(self, root: nn.Module, graph: fx.Graph) -> None:
-        super().__init__(root, graph=graph)
-        self.values: dict[str, Tensor] = {}
+    Raises:
+        _Refused: They differ in more than constants.
 
-    def run_node(self, n: fx.Node) -> Any:
-        result = super().run_node(n)
-        if isinstance(result, Tensor):
-            self.values[n.name] = result
-        return result
+    Example:
+        >>> merged((1, [2.0, None]), (1, [3.0, None]), lambda a, b: (a, b))
+        (1, [(2.0, 3.0), None])
+    """
+    if isinstance(one, tuple | list) and isinstance(other, tuple | list) and len(one) == len(other):
+        parts = [merged(mine, its, choose) for mine, its in zip(one, other, strict=True)]
+        return tuple(parts) if isinstance(one, tuple) else parts
+    if isinstance(one, dict) and isinstance(other, dict) and one.keys() == other.keys():
+        return {name: merged(value, other[name], choose) for name, value in one.items()}
+    if isinstance(one, _CONSTANTS) and isinstance(other, _CONSTANTS):
+        return one if repr(one) == repr(other) else choose(one, other)
+    if isinstance(one, fx.Node) != isinstance(other, fx.Node) or (type(one) is slice and repr(one) != repr(other)):
+        raise _Refused(MODES)
+    return one

@@ -1,0 +1,185 @@
+"""Forwards as users write them become graphs, or it is said why not, and where."""
+
+import copy
+import re
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+from torch.nn import functional as F
+
+from regimen.models.adapting import Wishes, adapt, draws_elsewhere
+from regimen.models.rewriting_trace import Traced, trace
+from regimen.nn import step
+
+Function = Callable[[Any, Tensor], Any]
+
+
+class Calls(nn.Module):
+    """Calls a function with itself and the input; has some layers of width 6."""
+
+    def __init__(self, function: Function) -> None:
+        super().__init__()
+        self.function = function
+        self.linear, self.out, self.cell = nn.Linear(6, 6), nn.Linear(6, 2), nn.GRUCell(6, 6)
+        self.gru = nn.GRU(6, 6, batch_first=True)
+        self.embedding = nn.Embedding(9, 6)
+        self.scales = nn.ParameterList([nn.Parameter(torch.ones(6))])
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self, x)
+
+
+def loop_over_time(self: Any, x: Tensor) -> Tensor:
+    state = torch.zeros(x.size(0), 6)
+    for t in range(x.size(1)):
+        state = self.cell(x[:, t], state)
+    return self.out(state)
+
+
+def checks(self: Any, x: Tensor) -> Tensor:
+    assert x.dim() == 3
+    if x.shape[1] != 4 or x.dtype != torch.float32:
+        raise ValueError("another shape")
+    rows, steps, _ = x.shape
+    return self.out(x.view(rows * steps, -1)).view(rows, steps, 2).mean(dim=1)
+
+
+TRACEABLE: dict[str, Function] = {
+    "loop over time": loop_over_time,
+    "checks of sizes": checks,
+    "state of zeros": lambda self, x: self.out(self.gru(x, torch.zeros(1, x.size(0), 6))[0][:, -1]),
+    "like a shape": lambda self, x: self.out((x + torch.ones(x.shape)).sum(1)),
+    "positions": lambda self, x: self.out((x + self.embedding(torch.arange(x.size(1)))).mean(1)),
+    "chunks": lambda self, x: self.out(sum(part.sum(1) for part in x.chunk(2, dim=1))),
+    "product of sizes": lambda self, x: x.reshape(-1, x.shape[1:].numel())[:, :2] * self.linear.weight.sum(),
+    "parameters in a list": lambda self, x: self.out((x * self.scales[0]).sum(1)),
+    "overwriting": lambda self, x: self.out(x.relu_().sum(1)),
+    "constant": lambda self, x: self.out((x - torch.tensor([0.5])).sum(1)),
+    "length of a fixed dimension": lambda self, x: self.out(x[:, : len(x[0])].sum(1)),
+    "buffer": lambda self, x: self.out((x + self.seen).sum(1)),
+}
+
+
+@pytest.mark.parametrize("which", TRACEABLE)
+def test_a_forward_may_look_at_all_but_the_number_of_rows(which: str) -> None:
+    network = Calls(TRACEABLE[which]).eval()
+    found = trace(network, (4, 6))
+    assert isinstance(found, Traced), found
+    for name, value in found.constants.items():
+        setattr(network, name, value)
+    graph = fx.GraphModule(network, found.graph)
+    for rows in (1, 7):
+        x = torch.sin(torch.arange(rows * 24.0)).reshape(rows, 4, 6)
+        assert torch.allclose(graph(x.clone()), network(x.clone()))
+
+
+def keeps(self: Any, x: Tensor) -> Tensor:
+    self.last = x.sum(1)
+    return self.out(self.last)
+
+
+def counts(self: Any, x: Tensor) -> Tensor:
+    self.seen += 1
+    return self.out(x.sum(1))
+
+
+UNTRACEABLE: dict[str, tuple[Function, str]] = {
+    "values": (
+        lambda self, x: self.out(x.sum(1)) if x.sum() > 0 else x,
+        r"TraceError: symbolically traced variables .* \(test_rewriting_trace.py line \d+\)",
+    ),
+    "length": (lambda self, x: self.out(x.view(len(x), -1, 6).sum(1)), "as it is, without len or int"),
+    "int": (lambda self, x: self.out(x.view(int(x.size(0)), -1, 6).sum(1)), "is no plain number"),
+    "mode": (
+        lambda self, x: self.out((x * 2.0).sum(1)) if self.training else self.out(x.sum(1)),
+        r"something else in training than in evaluation \(test_rewriting_trace.py line \d+\)",
+    ),
+    "constant of the mode": (
+        lambda self, x: self.out((x + torch.tensor([float(self.training)])).sum(1)), "something else in training"
+    ),
+    "chance": (lambda self, x: self.out(x.sum(1) * torch.rand(1)), "draws random numbers that belong to no layer"),
+    "memory": (keeps, "keeps what it computes on itself, as last"),
+    "counter": (counts, "keeps what it computes on itself, as seen"),
+    "two outputs": (lambda self, x: (self.out(x.sum(1)), x), "returns tuple, not one tensor"),
+    "shapes": (lambda self, x: self.out(x.flatten(1)), "mat1 and mat2 shapes cannot be multiplied"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("which", UNTRACEABLE)
+def test_a_forward_that_no_graph_can_stand_for_is_refused_with_the_reason(which: str) -> None:
+    function, reason = UNTRACEABLE[which]
+    network = Calls(function)
+    before = copy.deepcopy(network.state_dict())
+    found = trace(network, (4, 6))
+    assert isinstance(found, str)
+    assert re.search(reason, found), found
+    assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_a_forward_replaced_on_the_object_is_refused() -> None:
+    network = nn.Sequential(nn.Linear(6, 2))
+    network.forward = lambda x: x  # type: ignore[method-assign]
+    assert trace(network, (6,)) == "its forward was replaced on the object, not in the class"
+
+
+def attention(self: Any, x: Tensor) -> Tensor:
+    x = F.relu(self.linear(x))
+    mixed = F.scaled_dot_product_attention(x, x, x, dropout_p=0.5 if self.training else 0.0)
+    return self.out(mixed.mean(dim=1))
+
+
+def test_constants_that_depend_on_the_mode_go_on_to_do_so() -> None:
+    plain = Calls(attention)
+    network = adapt(copy.deepcopy(plain), Wishes(dropout=(0.2,)), key=1, inputs=(4, 6)).network
+    x = torch.sin(torch.arange(48.0)).reshape(2, 4, 6)
+    assert torch.equal(network.eval()(x), plain.eval()(x))
+    network.train()
+    outputs = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        with step(network, 0):
+            outputs.append(network(x))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+    assert draws_elsewhere(network) == "scaled_dot_product_attention draws by the generator of PyTorch"
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda x: x + 0.1 * torch.randn_like(x),
+        lambda x: x * torch.bernoulli(torch.full_like(x, 0.5)),
+        lambda x: F.rrelu(x, training=True),
+        lambda x: F.dropout(x, 0.1, True) * torch.empty_like(x).uniform_(),
+    ],
+    ids=["noise", "bernoulli", "rrelu", "uniform"],
+)
+def test_what_a_forward_draws_by_itself_is_told(draw: Callable[[Tensor], Tensor]) -> None:
+    network = Calls(lambda self, x: self.out(draw(self.linear(x))))
+    adapt(network, Wishes(), key=1, inputs=(6,))
+    assert re.search("draws by the generator of PyTorch", str(draws_elsewhere(network)))
+
+
+def test_layers_that_draw_are_told() -> None:
+    assert "the layer 1 is a RReLU" in str(draws_elsewhere(nn.Sequential(nn.Linear(6, 6), nn.RReLU())))
+    assert "the layer 0 is a Dropout" in str(draws_elsewhere(nn.Sequential(nn.Dropout(0.1))))
+    assert "the layer 0 has dropout inside" in str(draws_elsewhere(nn.Sequential(nn.GRU(6, 6, 2, dropout=0.1))))
+
+
+def test_other_threads_may_use_their_networks_meanwhile() -> None:
+    other, found = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)).eval(), []
+
+    def busy(self: Any, x: Tensor) -> Tensor:
+        thread = threading.Thread(target=lambda: found.append(other(torch.ones(2, 6))))
+        thread.start()
+        thread.join()
+        return self.out(x)
+
+    assert isinstance(trace(Calls(busy), (6,)), Traced)
+    assert len(found) > 2
+    assert all(torch.equal(value, other(torch.ones(2, 6))) for value in found)
