@@ -18,7 +18,7 @@ from regimen.errors import EngineError, OptionError
 from regimen.models.own_source import UserCode, run_file, split_name, text_of_callable, text_of_file
 
 Factory = Callable[[], nn.Module]
-WRAPPED = "give a function that makes a new one each time, such as lambda: Net(64, 10)"
+WRAPPED = "give a function that makes a new one each time, such as def net(): return Net(64, 10)"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

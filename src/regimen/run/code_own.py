@@ -1,8 +1,8 @@
 """What a plain-PyTorch script says of a module of the user's own: its import, and what the recipe does to it."""
 
 import re
+import sys
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 
@@ -69,23 +69,25 @@ class OwnCode:
         return [f"# What the recipe puts into the module; write it into {where}:", *(f"# - {c}" for c in changes)]
 
     def _import(self) -> list[str]:
-        path, name = self.model.path, self._function()
-        module = path.stem if path else getattr(self._inner(), "__module__", "__main__")
-        if not name.isidentifier() or module == "__main__" or not module.replace(".", "").isidentifier():
+        found = self._place()
+        if found is None:
             return ["# make_model: your own function that makes the network."]
-        return [f"from {module} import {name}"]
+        return [f"from {found[0]} import {found[1]}"]
 
     def _call(self) -> str:
-        [line] = self._import()
-        return "make_model()" if line.startswith("#") else f"{self._function()}()"
+        found = self._place()
+        return "make_model()" if found is None else f"{found[1]}()"
 
-    def _function(self) -> str:
+    def _place(self) -> tuple[str, str] | None:
+        """Return module and name of the function, None where no script could import it."""
         name = self.model.name.rpartition(":")[2]
-        # A partial call is no name that could be imported.
-        return name if self.model.path or getattr(self._inner(), "__name__", None) == name else ""
-
-    def _inner(self) -> Any:
-        return getattr(self.model.factory, "_factory", None)
+        if self.model.path is not None:
+            module = self.model.path.stem
+            return (module, name) if module.isidentifier() and name.isidentifier() else None
+        factory = getattr(self.model.factory, "_factory", None)
+        place = getattr(factory, "__module__", None) or "__main__"
+        imported = getattr(sys.modules.get(place), name, None)
+        return (place, name) if place != "__main__" and factory is not None and imported is factory else None
 
     def _set_rates(self) -> list[str]:
         """Return the lines that set rates; none where the rates are not all those of layers of torch.nn."""
