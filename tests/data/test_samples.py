@@ -19,6 +19,7 @@ from regimen.data import (
     near_duplicates,
     pair_split,
     prepare,
+    read_features,
     sample_features,
 )
 from regimen.errors import DataError, OptionError, StoreError
@@ -183,6 +184,22 @@ def test_the_preparation_survives_json_and_refuses_other_samples() -> None:
         preparation.apply(sample_features(np.zeros((2, 4, 5), dtype=int)))
 
 
+def test_an_array_called_samples_is_fed_as_it_is_whatever_its_shape(tmp_path: Any) -> None:
+    path = str(tmp_path / "words.npz")
+    np.savez(path, samples=np.arange(120).reshape(60, 2), y=Y)
+    found = load(path)
+    assert isinstance(found, Samples) and found.whole and found.shape == (2,)
+    preparation = SamplePreparation.fit(found, np.arange(60))
+    assert read_features(path, preparation).n == 60
+    with pytest.raises(DataError, match="the array X of a table, got samples"):
+        load("iris", test=path)
+    np.savez(path, X=np.arange(120).reshape(60, 2) ** 2 % 7, y=Y)
+    assert not isinstance(load(path), Samples)
+    with pytest.raises(DataError, match="expected targets in an array named y"):
+        np.savez(path, samples=X)
+        load(path)
+
+
 def test_an_npz_file_of_more_than_two_sides_holds_samples(tmp_path: Any) -> None:
     path = str(tmp_path / "signals.npz")
     np.savez(path, X=X, y=Y, classes=np.array(["a", "b", "c"]), Patient=np.arange(60) // 5)
@@ -192,7 +209,7 @@ def test_an_npz_file_of_more_than_two_sides_holds_samples(tmp_path: Any) -> None
     assert samples.structure.count == 12
     with pytest.raises(DataError, match="none named 'patien'; did you mean 'patient'"):
         load(path, group="patien")
-    with pytest.raises(OptionError, match="has arrays X and y and no columns"):
+    with pytest.raises(OptionError, match="has arrays and no columns"):
         load(path, ignore=["x1"])
     with pytest.raises(OptionError, match=r"signals\.npz is samples"):
         load(path, image_size=8)

@@ -41,7 +41,8 @@ from regimen.cli.request import StudyRequest
 def study(**values: Any) -> None:
     """Find out which regularization helps on DATA, and train the network that it gives.
 
-    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes), a .csv, .tsv, .parquet or .npz file, a table
+    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes), a .csv, .tsv, .parquet or .npz file (an array `samples`, or
+    an X of more than two sides, is fed as it is), a table
     of OpenML (openml:NAME), images by name (mnist, fashion-mnist, cifar10), a folder with a folder of images for each
     class, or an IDX file.
 

@@ -46,15 +46,17 @@ def read_npz(path: Path) -> pl.DataFrame:
         DataError: The file can not be read, holds pickled objects, lacks `X`, or has arrays that do not fit.
     """
     arrays = npz_arrays(path)
+    if "x" not in arrays:
+        raise DataError(f"{path}: expected the array X of a table, got samples; rename it, or name samples alone")
     names = arrays.get("columns")
     return frame_of(arrays["x"], arrays.get("y"), where=str(path), names=None if names is None else names.tolist())
 
 
 def npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of an .npz file by their names in small letters; `x` is among them.
+    """Return the arrays of an .npz file by their names in small letters; `x` or `samples` is among them.
 
     Raises:
-        DataError: The file can not be read, holds pickled objects, or lacks `X`.
+        DataError: The file can not be read, holds pickled objects, or lacks both.
     """
     try:
         # Opened here, because np.load leaves a file that it can not read open.
@@ -70,7 +72,7 @@ def npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
             "it may be cut off or hold pickled objects, write it again with np.savez(path, X=X, y=y)"
         ) from error
     by_name = {name.lower(): array for name, array in arrays.items()}
-    if "x" not in by_name:
+    if "x" not in by_name and "samples" not in by_name:
         raise DataError(f"{path}: expected arrays named X and y, got {listed(list(arrays)) or 'none'}; rename them")
     return by_name
 

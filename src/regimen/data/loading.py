@@ -80,7 +80,7 @@ def load(
         raise OptionError(f"image_size: {source} is {what}; leave it out")
     if names_samples(source):
         if target not in (None, "y") or ignore:
-            raise OptionError(f"target, ignore: {source} has arrays X and y and no columns; leave them out")
+            raise OptionError(f"target, ignore: {source} has arrays and no columns; leave them out")
         return load_samples(source, task=task, test=test, validation=validation, group=group, time=time)
     further = {"test": test, "validation": validation}
     return _table(

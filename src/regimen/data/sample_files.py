@@ -1,4 +1,4 @@
-"""Samples of .npz files whose `X` is no table but of more sides: fed to the network as they are."""
+"""Samples of .npz files, an array `samples` or an `X` of more than two sides: fed to the network as they are."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,14 +15,15 @@ from regimen.records import Task
 
 
 def names_samples(source: str) -> bool:
-    """Tell whether what the user names is an .npz file whose `X` is no table; one that is damaged is left to others."""
+    """Tell whether what the user names is an .npz file of samples; one that is damaged is left to others."""
     path = Path(source).expanduser()
     if path.suffix.lower() != ".npz" or not path.is_file():
         return False
     try:
-        return npz_arrays(path)["x"].ndim > 2
+        arrays = npz_arrays(path)
     except DataError:
         return False
+    return "samples" in arrays or arrays["x"].ndim > 2
 
 
 def load_samples(
@@ -34,7 +35,7 @@ def load_samples(
     group: str | None = None,
     time: str | None = None,
 ) -> Samples:
-    """Read samples from an .npz file with arrays `X` `[rows, ...]` and `y` `[rows]`.
+    """Read samples from an .npz file with arrays `samples`, or `X`, `[rows, ...]` and `y` `[rows]`.
 
     Args:
         source: Path of the file; an array `classes` of text names the classes.
@@ -50,15 +51,15 @@ def load_samples(
     arrays = _pair(source)
     for option, name in (("group", group), ("time", time)):
         if name is not None and name.lower() not in arrays:
-            names = [known for known in arrays if known not in ("x", "y", "classes")]
+            names = [known for known in arrays if known not in ("x", "samples", "y", "classes")]
             raise DataError(
                 f"{source}: expected an array with the {option} of each row, got none named {name!r}"
                 f"{hint(name, names)} (arrays: {listed(list(arrays))})"
             )
     parts = {part: _pair(file) for part, file in (("test", test), ("validation", validation)) if file is not None}
-    given = {part: (found["x"], found["y"]) for part, found in parts.items()}
+    given = {part: (_inputs(found), found["y"]) for part, found in parts.items()}
     samples = from_samples(
-        arrays["x"],
+        _inputs(arrays),
         arrays["y"],
         task=task,
         classes=arrays["classes"].astype(str).tolist() if "classes" in arrays else None,
@@ -81,7 +82,11 @@ def read_samples(source: str) -> SampleFeatures:
     path = Path(source).expanduser()
     if path.suffix.lower() != ".npz" or not path.is_file():
         raise DataError(f"{source}: expected an .npz file with an array X, as the model was trained on; check the path")
-    return sample_features(npz_arrays(path)["x"], name=path.stem)
+    return sample_features(_inputs(npz_arrays(path)), name=path.stem)
+
+
+def _inputs(arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    return arrays["samples"] if "samples" in arrays else arrays["x"]
 
 
 def _pair(source: str) -> dict[str, npt.NDArray[Any]]:

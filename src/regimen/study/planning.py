@@ -86,8 +86,8 @@ def make_plan(
         )
     if limit is not None and len(shape.arms) < len(arms):
         notes.append(f"the budget of {limit} leaves {len(shape.arms)} of {len(arms)} arms")
-    if folds:
-        notes.append(_said_of_folds(folds, shape.pairs, options.pairs))
+    if options.pairs is not None and shape.pairs != options.pairs:
+        notes.append(f"{options.pairs} pairs were rounded up to {shape.pairs}, whole repetitions of {folds} folds")
     return Plan(
         data=table.name,
         digest=table.digest,
@@ -111,12 +111,6 @@ def make_plan(
         folds=folds,
         model_digest=model.digest if isinstance(model, OwnModule) else "",
     )
-
-
-def _said_of_folds(folds: int, pairs: int, asked: int | None) -> str:
-    rounded = f"; {asked} pairs were rounded up to whole repetitions" if asked is not None and asked != pairs else ""
-    times = "once" if pairs == folds else f"{pairs // folds} times"
-    return f"the pairs are the {folds} folds of cross-validation, {times}: each row validates once in each{rounded}"
 
 
 def calibrate(probe: Run, arms: Sequence[Arm], trainer: Trains, *, allowance: float = math.inf) -> dict[str, float]:
