@@ -118,6 +118,8 @@ def test_functions_are_told_apart_by_source_and_by_what_is_bound_to_them() -> No
 
     assert own_module(of_width(5)) == own_module(of_width(5))
     assert own_module(of_width(5)) != own_module(of_width(6))
+    assert own_module(lambda: Net(5)) == own_module(lambda: Net(5)), "whatever statement they stand in"
+    assert own_module(lambda: Net(5)) != own_module(lambda: Net(6))
     assert own_module(partial(Net, 5)) != own_module(partial(Net, 6))
     assert own_module(partial(Net, 5)) == own_module(partial(Net, 5))
 

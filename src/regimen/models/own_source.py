@@ -195,7 +195,9 @@ def text_of_callable(factory: Callable[..., Any]) -> str:
         closed = [_plain(value) for value in held if isinstance(value, PLAIN)]
         closed += [text_of_callable(value) for value in held if inspect.isfunction(value) and value is not factory]
     try:
-        text = inspect.getsource(factory)
+        # The source of a lambda is that of the whole statement around it.
+        named = getattr(factory, "__name__", "") != "<lambda>"
+        text = inspect.getsource(factory) if named else _byte_code(factory)
     except (OSError, TypeError):
         text = _byte_code(factory)
     return "\n".join([text, *closed])
