@@ -227,5 +227,11 @@ def _byte_code(factory: Any) -> str:
 
 
 def _code(code: types.CodeType) -> tuple[Any, ...]:
-    constants = tuple(_code(part) if isinstance(part, types.CodeType) else part for part in code.co_consts)
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants
+    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, tuple(map(_constant, code.co_consts))
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, types.CodeType):
+        return _code(value)
+    # A set is written in another order in each process.
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else value
