@@ -202,7 +202,13 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
         lambda: nn.Sequential(nn.Linear(4, 4), nn.LayerNorm(4, bias=False), nn.Linear(4, 2)), "has other settings"
     ),
     "trained norm": (_trained_norm, "the normalization 1 has running statistics already"),
-    "input dropout": (lambda: nn.Sequential(nn.Dropout(0.2), nn.Linear(4, 2)), "the dropout 0 on the inputs"),
+    "two input dropouts": (
+        lambda: nn.Sequential(nn.Dropout(0.2), nn.Dropout(0.1), nn.Linear(4, 2)), "the dropout 1 does not follow"
+    ),
+    "shared input dropout": (
+        lambda: nn.Sequential(dropout := nn.Dropout(0.2), nn.Linear(4, 4), nn.ReLU(), dropout, nn.Linear(4, 2)),
+        "the dropout 0 is the second on the inputs, or is used elsewhere too",
+    ),
     "early dropout": (
         lambda: nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.2), nn.ReLU(), nn.Linear(4, 2)), "the dropout 1 does not"
     ),
@@ -240,6 +246,28 @@ def test_images_that_are_not_flattened_are_refused() -> None:
     assert recognise(nn.Linear(4, 2), (3, 4, 4)) != (LinearLayer(4, 2),)
     found = recognise(nn.Sequential(nn.Linear(4, 2)), (3, 4, 4))
     assert found == "the linear layer 0 comes before the images are flattened"
+
+
+def test_dropout_on_the_inputs_has_their_site() -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(12, 2))
+    assert recognise(adapted(network, (3, 2, 2)), (3, 2, 2)) == (
+        FlattenLayer(),
+        DropoutLayer(0.2, 0),
+        LinearLayer(12, 2),
+    )
+    functional = Calls(lambda self, x: self.c(F.dropout(x.view(x.size(0), -1), 0.2, self.training)))
+    del functional.a, functional.b, functional.scale
+    assert recognise(adapted(functional, (2, 2)), (2, 2)) == (FlattenLayer(), DropoutLayer(0.2, 0), LinearLayer(4, 2))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_dropout_of_images_numbers_their_channels_last(channels: int) -> None:
+    network = nn.Sequential(nn.Flatten(), nn.Linear(4 * channels, 2))
+    found = recognise(adapted(network, (channels, 2, 2), input_dropout=0.2), (channels, 2, 2))
+    if channels == 1:
+        assert found == (DropoutLayer(0.2, 0), FlattenLayer(), LinearLayer(4, 2))
+    else:
+        assert found == "the dropout inserted.input_0 drops elements of images before they are flattened"
 
 
 def test_dropout_that_does_not_follow_the_run_is_refused() -> None:

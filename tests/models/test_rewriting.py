@@ -301,12 +301,15 @@ def test_whole_numbers_may_be_inputs_and_can_not_be_dropped() -> None:
         of(words(), (3,), input_dropout=0.1)
 
 
-def test_dropout_of_inputs_needs_no_graph_and_has_the_site_of_the_input() -> None:
-    network = of(ARCHITECTURES["control flow"].make(), (1, 8, 8), input_dropout=0.5).network
-    assert (network.inserted.input.p, network.inserted.input.site) == (0.5, 0)
+@pytest.mark.parametrize("which", ["control flow", "residual mlp", "sequence"])
+def test_dropout_of_inputs_needs_no_graph_and_has_the_site_of_the_input(which: str) -> None:
+    sequence = nn.Sequential(nn.Flatten(), nn.Linear(64, 4))
+    network = sequence if which == "sequence" else ARCHITECTURES[which].make()
+    of(network, (1, 8, 8), input_dropout=0.5)
+    first = next(layer for layer in network.modules() if isinstance(layer, nn.Linear))
     with step(network, 0), step(alone := stream.Dropout(0.5, seed=KEY, site=0), 0):
         seen: list[Tensor] = []
-        network.fc1.register_forward_hook(lambda _, given, __: seen.append(given[0]))
+        first.register_forward_hook(lambda _, given, __: seen.append(given[0]))
         network(inputs_of((1, 8, 8)))
         assert torch.equal(seen[0], alone(inputs_of((1, 8, 8))).flatten(1))
 

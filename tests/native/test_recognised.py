@@ -100,6 +100,31 @@ def test_rates_may_be_scaled(best_kernels: object, make_run: MakeRun) -> None:
     compare(make_run(model=own_module(Functional), dropout_scale=0.5, optimizer=HEAVY))
 
 
+def test_dropout_on_the_inputs_may_be_a_layer_a_function_or_a_wish(best_kernels: object, make_run: MakeRun) -> None:
+    class Net(nn.Module):
+        def __init__(self, layer: nn.Module) -> None:
+            super().__init__()
+            self.drop, self.inner = layer, sequential()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(self.drop(x))
+
+    def sequential() -> nn.Module:
+        return nn.Sequential(nn.Linear(FEATURES, 8), nn.ReLU(), nn.Linear(8, 5))
+
+    class Functional(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = sequential()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(F.dropout(x, 0.2, training=self.training))
+
+    compare(make_run(model=own_module(lambda: Net(nn.Dropout(0.2))), input_noise=0.1))
+    compare(make_run(model=own_module(Functional), mixup=0.4))
+    compare(make_run(model=own_module(sequential), input_dropout=0.2))
+
+
 def test_regression_trains_natively_too(best_kernels: object, make_run: MakeRun, regression: Table) -> None:
     model = own_module(lambda: nn.Sequential(nn.Linear(FEATURES, 9), nn.Tanh(), nn.Linear(9, 1)))
     compare(make_run(model=model, data=regression), 1e-4)

@@ -1,6 +1,7 @@
 """The native engine: whole runs in C++, one on each core. It means what `reference` specifies."""
 
 import ctypes
+import itertools
 import math
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -21,7 +22,7 @@ from regimen.errors import EngineError
 from regimen.kernels import keep_scale, keep_threshold, native_types
 from regimen.kernels.native import Kernels, find_kernels, why_no_kernels
 from regimen.kernels.native_types import Activation, Criterion, Ending, Normalization, UpdateRule, pointer
-from regimen.models import MLP, ActivationLayer, DropoutLayer, LinearLayer, NormLayer, OwnModule
+from regimen.models import MLP, ActivationLayer, DropoutLayer, Layer, LinearLayer, NormLayer, OwnModule
 from regimen.records import RunResult
 from regimen.run import Run
 from regimen.techniques import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, mixup_weights
@@ -200,7 +201,8 @@ class NativeTraining(Training):
 
     def _described(self, tag: int) -> native_types.Run:
         recipe, memory, steps = self.recipe, self.memory, self.recipe.epochs * len(self.slices)
-        blocks = self._blocks()
+        layers = layers_of(self.run, self.data.inputs, self.data.outputs)
+        blocks, dropped = _blocks(layers), _input_rate(layers)
         weights = self.objective.class_weights
         mixing = mixup_weights(self.run.key, recipe.mixup, step=0, steps=steps) if recipe.mixup else None
         watch = recipe.early_stopping
@@ -220,8 +222,8 @@ class NativeTraining(Training):
             mixing=memory.address(mixing, np.float64),
             shares=memory.address(self._shares(steps), np.float64),
             input_noise=recipe.input_noise,
-            input_threshold=keep_threshold(recipe.input_dropout) if recipe.input_dropout else 0,
-            input_keep_scale=keep_scale(recipe.input_dropout) if recipe.input_dropout else 1.0,
+            input_threshold=keep_threshold(dropped) if dropped else 0,
+            input_keep_scale=keep_scale(dropped) if dropped else 1.0,
             patience=watch.patience if watch else 0,
             min_delta=watch.min_delta if watch else 0.0,
             train=self._part("train", self.x, self.y),
@@ -236,25 +238,6 @@ class NativeTraining(Training):
     @property
     def _classifies(self) -> bool:
         return self.run.data.task == "classification"
-
-    def _blocks(self) -> list[native_types.Block]:
-        """Gather the layers, in which every linear one begins a block."""
-        blocks: list[native_types.Block] = []
-        for layer in layers_of(self.run, self.data.inputs, self.data.outputs):
-            match layer:
-                case LinearLayer():
-                    blocks.append(
-                        native_types.Block(inputs=layer.in_features, outputs=layer.out_features, keep_scale=1.0)
-                    )
-                case NormLayer():
-                    blocks[-1].normalization = Normalization[layer.kind.upper()]
-                case ActivationLayer():
-                    blocks[-1].activation = Activation[layer.kind.upper()]
-                case DropoutLayer() if blocks:
-                    blocks[-1].threshold, blocks[-1].keep_scale = keep_threshold(layer.p), keep_scale(layer.p)
-                    # The third counter word of the masks has both: the call above the site.
-                    blocks[-1].site = layer.call << 16 | layer.site
-        return blocks
 
     def _update_rule(self) -> native_types.Update:
         recipe, optimizer = self.recipe, self.recipe.optimizer
@@ -377,3 +360,27 @@ class NativeTraining(Training):
 
 def _tensor(values: npt.NDArray[Any]) -> Tensor:
     return torch.from_numpy(values)
+
+
+def _blocks(layers: tuple[Layer, ...]) -> list[native_types.Block]:
+    """Gather the layers, in which every linear one begins a block."""
+    blocks: list[native_types.Block] = []
+    for layer in layers:
+        match layer:
+            case LinearLayer():
+                blocks.append(native_types.Block(inputs=layer.in_features, outputs=layer.out_features, keep_scale=1.0))
+            case NormLayer():
+                blocks[-1].normalization = Normalization[layer.kind.upper()]
+            case ActivationLayer():
+                blocks[-1].activation = Activation[layer.kind.upper()]
+            case DropoutLayer() if blocks:
+                blocks[-1].threshold, blocks[-1].keep_scale = keep_threshold(layer.p), keep_scale(layer.p)
+                # The third counter word of the masks has both: the call above the site.
+                blocks[-1].site = layer.call << 16 | layer.site
+    return blocks
+
+
+def _input_rate(layers: tuple[Layer, ...]) -> float:
+    """Return the rate of dropout on the inputs: what is dropped before the first linear layer."""
+    before = itertools.takewhile(lambda layer: not isinstance(layer, LinearLayer), layers)
+    return sum(layer.p for layer in before if isinstance(layer, DropoutLayer))

@@ -10,7 +10,7 @@ from regimen.models.adapting_existing import Existing, follow_stream
 from regimen.models.adapting_insertion import insert, needed, path_rate
 from regimen.models.adapting_wishes import Adapted, Change, Wishes
 from regimen.models.rewriting import Rewriting
-from regimen.models.rewriting_functional import as_layers
+from regimen.models.rewriting_functional import as_layers, take_site_of_input
 from regimen.models.rewriting_trace import trace
 from regimen.models.sizes import rates_for
 from regimen.streams import check_key
@@ -22,9 +22,10 @@ def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ..
     """Apply a recipe's wishes to a network, which is changed.
 
     Every dropout layer of torch.nn becomes its twin of `regimen.nn`, whose masks are those of the run: `seed` is `key`,
-    `site` its ordinal in `network.modules()`. So does dropout that the forward calls as a function, where torch.fx can
-    trace it. Dropout that torch.nn has inside other layers (of recurrent layers between their layers, of attention on
-    its weights) takes rates too where it is above 0 as written; PyTorch's default generator draws it.
+    `site` its ordinal in `network.modules()`, or 0 where it stands on the inputs and nowhere else. So does dropout that
+    the forward calls as a function, where torch.fx can trace it. Dropout that torch.nn has inside other layers (of
+    recurrent layers between their layers, of attention on its weights) takes rates too where it is above 0 as written;
+    PyTorch's default generator draws it.
 
     A network without dropout gets it behind its hidden activations (and the pools and norms that follow them): all that
     are on the way to a further layer with weights, but for gates and for those behind a residual sum; outputs of
@@ -57,6 +58,8 @@ def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ..
     rewriting = Rewriting(network, None if isinstance(traced, str) else traced, key)
     if rewriting.traced is not None:
         existing += as_layers(rewriting)
+        if not wishes.input_dropout:
+            take_site_of_input(rewriting)
     dropouts, paths = [one for one in existing if one.is_dropout], [one for one in existing if one.is_path]
     names = needed(wishes, has_dropout=bool(dropouts), has_paths=bool(paths))
     beyond = [wish for wish in names if wish != "input_dropout"]

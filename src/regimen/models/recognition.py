@@ -9,11 +9,8 @@ from torch import fx, nn
 
 from regimen import nn as stream
 from regimen.models.layers import ActivationLayer, DropoutLayer, FlattenLayer, Layer, LinearLayer, NormLayer
-from regimen.models.rewriting_nodes import layer_of, name_of, usual_activation, words_for
+from regimen.models.rewriting_nodes import RESHAPES, layer_of, name_of, usual_activation, words_for
 from regimen.models.rewriting_trace import MODES, Traced, trace
-
-# What leaves rows of features as they are: their order in memory, and with one shape their shape.
-RESHAPES = frozenset({"view", "reshape", "flatten", "contiguous", "float"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +157,8 @@ class _Links:
         if before == after:
             return
         rows = before[0] if before else 0
-        if self.layers or after != (rows, math.prod(self.inputs)):
+        begun = any(not isinstance(layer, DropoutLayer) for layer in self.layers)
+        if begun or after != (rows, math.prod(self.inputs)):
             raise _Unfit(f"{words_for(node, self.network)} makes {after} of {before}")
         self.layers.append(FlattenLayer())
         self.flat = True
@@ -203,7 +201,10 @@ class _Links:
             raise _Unfit(f"the dropout {name} drops everything")
         at_input = all(isinstance(one, FlattenLayer) for one in self.layers)
         if at_input and (layer.site, call) != (0, 0):
-            raise _Unfit(f"the dropout {name} on the inputs is a layer of its own; set input_dropout instead")
+            raise _Unfit(f"the dropout {name} is the second on the inputs, or is used elsewhere too")
+        if at_input and not self.flat and len(self.inputs) in (3, 4) and self.inputs[0] > 1:
+            # Of images the last dimension of features is the channel, wherever it lies: flattened they have another.
+            raise _Unfit(f"the dropout {name} drops elements of images before they are flattened")
         if not at_input:
             self._require(node, (ActivationLayer,), "dropout")
         self.layers.append(DropoutLayer(layer.p, layer.site, call=call))

@@ -71,7 +71,10 @@ class Rewriting:
     def drop_inputs(self, p: float) -> stream.StreamLayer:
         """Put dropout before the forward, at site 0, which is nobody's ordinal but the network's."""
         layer = stream.Dropout(p, seed=self.key, site=0)
-        self._keep(layer, INPUT)
+        if self.traced is None:
+            self._keep(layer, INPUT)
+        else:
+            self.insert_behind(next(iter(self.graph.nodes)), layer, INPUT)
         return layer
 
     def finish(self) -> None:

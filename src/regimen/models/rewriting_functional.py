@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+from torch import nn
+
 from regimen import nn as stream
 from regimen.models.adapting_existing import Existing
 from regimen.models.rewriting import Rewriting
-from regimen.models.rewriting_nodes import dropout_arguments, name_of, words_for
+from regimen.models.rewriting_nodes import RESHAPES, dropout_arguments, layer_of, name_of, words_for
 
 LAYERS: dict[str, type[stream.StreamLayer]] = {
     "dropout": stream.Dropout,
@@ -39,3 +41,20 @@ def as_layers(rewriting: Rewriting) -> Iterator[Existing]:
             note = "" if node in rewriting.traced.evaluation else ALWAYS_ON
             rewriting.replace(node, layer, "dropout")
             yield Existing(place=place, layer=layer, note=note)
+
+
+def take_site_of_input(rewriting: Rewriting) -> None:
+    """Give dropout that stands on the inputs and nowhere else their site, 0, as described networks do."""
+    assert rewriting.traced is not None
+    network, tensors, nodes = rewriting.network, rewriting.traced.values, list(rewriting.graph.nodes)
+    users = [nodes[0]]
+    while len(users) == 1:
+        layer = layer_of(users[0], network)
+        if isinstance(layer, stream.Dropout):
+            if sum(layer_of(other, network) is layer for other in nodes) == 1:
+                layer.site = 0
+            return
+        passes = isinstance(layer, nn.Flatten | nn.Identity) or name_of(users[0]) in RESHAPES
+        if users[0] is not nodes[0] and not passes:
+            return
+        users = [user for user in users[0].users if user in tensors]

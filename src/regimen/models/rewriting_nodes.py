@@ -22,6 +22,8 @@ ACTIVATION_NAMES = frozenset(
 NORM_LAYERS = (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.LocalResponseNorm, nn.RMSNorm)
 NORM_NAMES = frozenset({"batch_norm", "layer_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm"})
 CONVOLUTION_NAMES = frozenset({f"conv{how}{dims}d" for how in ("", "_transpose") for dims in (1, 2, 3)})
+# What leaves rows of features as they are: their order in memory, and with one shape their shape.
+RESHAPES = frozenset({"view", "reshape", "flatten", "contiguous", "float"})
 PRODUCT_NAMES = CONVOLUTION_NAMES | {"linear", "bilinear", "embedding", "matmul", "mm", "bmm", "addmm", "einsum"}
 
 
