@@ -16,6 +16,7 @@ from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Recipe, Run, recipe_from_toml
 from regimen.search import SearchResult, TrialRecord, search
+from regimen.search.storage import default_pruner
 from regimen.study.layout import confirmation_key, search_key
 
 BASELINE = Recipe(epochs=2, lr=0.02)
@@ -124,6 +125,19 @@ def test_hopeless_trials_leave_the_bundle_and_no_trial_goes_before_the_fourth_pa
 
 def distance(trial: TrialRecord) -> float:
     return abs(trial.parameters["decay"] - 0.1)
+
+
+def test_the_default_pruner_waits_for_four_pairs_even_where_every_difference_is_the_same() -> None:
+    study = optuna.create_study(pruner=default_pruner())
+    best = study.ask()
+    for pair in range(8):
+        best.report(0.0, pair)
+    study.tell(best, 0.0)
+    worse, pruned = study.ask(), []
+    for pair in range(5):
+        worse.report(1.0, pair)
+        pruned.append(worse.should_prune())
+    assert pruned == [False, False, False, True, True]
 
 
 def test_the_best_complete_trial_wins_and_is_confirmed_where_the_search_never_looked(iris: Table) -> None:
@@ -244,6 +258,7 @@ def test_any_sampler_pruner_and_storage_of_optuna_serves(iris: Table, tmp_path: 
     )
     assert sorted(trial.parameters["decay"] for trial in found.trials) == [0.0, 0.1, 0.2, 0.3]
     assert {trial.number: trial.state for trial in found.trials}[1] == "pruned"
+    assert pruner.asked == 3 * 2 + 1  # never after the last pair, which leaves nothing to save
     assert len(optuna.load_study(study_name="grid", storage=storage).trials) == 4
 
 
