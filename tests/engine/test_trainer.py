@@ -12,6 +12,7 @@ import torch
 from regimen.data import Table
 from regimen.engine import ENGINES, Trainer, choose_engine, train, train_one
 from regimen.engine.trainer import available_cores
+from regimen.engine.workers import WorkerPool
 from regimen.errors import EngineError, OptionError
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult
@@ -148,20 +149,16 @@ def test_what_a_worker_had_that_died_is_trained_again_in_fewer(
 def test_when_the_last_worker_dies_that_is_told_and_what_was_finished_is_kept(
     make_run: MakeRun, classification: Table
 ) -> None:
-    finished: list[int] = []
-
-    def kill_always(index: int, result: RunResult) -> None:
-        finished.append(index)
-        kill_the_workers(trainer)
-
-    # The second is finished by the one process that is left, and then the third finds none.
-    runs = [make_run(epochs=1), make_run(epochs=30, key=1), make_run(epochs=100_000, key=2)]
-    with (
-        Trainer([classification], engine="reference", processes=2) as trainer,
-        pytest.raises(EngineError, match="a worker process died"),
-    ):
-        trainer.train(runs, on_result=kill_always)
-    assert finished == [0, 1]
+    pool, finished = WorkerPool([classification], 1), []
+    try:
+        with pytest.raises(EngineError, match="a worker process died"):
+            for index, _ in pool.train([make_run(epochs=1), make_run(epochs=100_000, key=2)], ()):
+                finished.append(index)
+                for pid in list(pool._executor._processes):
+                    os.kill(pid, signal.SIGKILL)
+    finally:
+        pool.close()
+    assert finished == [0]
 
 
 def test_a_mistyped_engine_is_refused_with_the_nearest() -> None:

@@ -6,11 +6,14 @@ functions, masks from the run's own key. Results agree up to rounding, also when
 
 import time
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regimen import streams
 from regimen.engine.reference import Training
@@ -197,7 +200,8 @@ class Bundle:
             buffers: Of the same runs.
             x: Inputs `[runs, rows, …]`.
         """
-        outputs: Tensor = torch.vmap(self._forward_one)(self.layout.split(parameters), buffers, x)
+        with _as_written():
+            outputs: Tensor = torch.vmap(self._forward_one)(self.layout.split(parameters), buffers, x)
         return outputs
 
     def _forward_one(self, parameters: State, buffers: State, x: Tensor) -> Tensor:
@@ -300,6 +304,25 @@ class Bundle:
         for part in (self.objective, self.constraints, self.optimizer, self.average):
             if part is not None:
                 part.select(kept)
+
+
+@contextmanager
+def _as_written() -> Iterator[None]:
+    """Compute inside as a network is written, or not at all.
+
+    Without the fused forms that torch.nn takes for attention, for which `torch.vmap` has no rules, and without the
+    loops over single runs by which it stands in for a rule that it lacks.
+    """
+    functorch: Any = torch._C._functorch
+    fast, loops = torch.backends.mha.get_fastpath_enabled(), functorch._is_vmap_fallback_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    functorch._set_vmap_fallback_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        functorch._set_vmap_fallback_enabled(loops)
 
 
 def _mixing(batches: Sequence[tuple[Tensor, Tensor, Tensor | None, float]]) -> tuple[Tensor | None, Tensor]:

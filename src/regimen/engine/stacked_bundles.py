@@ -1,5 +1,6 @@
 """Which runs are trained together, and what happens where memory is too small for all of them at once."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -116,6 +117,8 @@ def in_words(error: BaseException) -> str:
     text = str(error).strip()
     if is_out_of_memory(error):
         return OUT_OF_MEMORY
+    if without_rule := re.search(r"(aten::\w+(\.\w+)?).* vmap fallback|not implemented for (aten::\w+(\.\w+)?)", text):
+        return f"torch.vmap has no rule for {without_rule[1] or without_rule[3]}"
     known = next((words for part, words in IN_WORDS.items() if part in text), None)
     return known or f"torch.vmap can not run it ({type(error).__name__}: {text.splitlines()[0][:150] if text else ''})"
 
