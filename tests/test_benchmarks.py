@@ -247,3 +247,23 @@ def test_all_networks_of_cnn_are_the_same_without_dropout(script: Script) -> Non
     outputs = {name: cnn.network(layers).eval()(pictures) for name, layers in cnn.ACTIVATIONS.items()}
     for found in outputs.values():
         torch.testing.assert_close(found, outputs["torch"])
+
+
+def test_networks_trained_by_a_hand_written_vmap_are_those_of_the_plain_loop(script: Script) -> None:
+    rivals = script("rivals_cnn")
+    job = rivals.CnnJob(images=25, batch=8, epochs=2)
+    assert job.steps == 6  # the single image that is left over joins the last batch
+    plain, together = rivals.eager(job, [1, 2]), rivals.by_vmap(job, [1, 2])
+    assert together == pytest.approx(plain, rel=1e-4)
+    assert plain != pytest.approx(rivals.eager(rivals.CnnJob(images=25, batch=8, epochs=1), [1, 2]), rel=1e-4)
+
+
+def test_stacked_stores_which_engine_was_chosen_beside_the_rivals(measured: Callable[..., dict[str, Any]]) -> None:
+    stored = measured("bench_stacked", "--contestants", "stacked,eager", "--runs", "2", "--images", "40")
+    assert_complete(stored)
+    rows = by(stored["rows"], "contestant")
+    assert set(rows) == {"stacked", "eager"}
+    assert rows["stacked"]["runs_trained"] == 2
+    assert rows["stacked"]["engines"] == ["stacked"]
+    for row in rows.values():
+        assert_summary(row["milliseconds"])
