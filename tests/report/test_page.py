@@ -214,6 +214,29 @@ def test_writing_a_report_imports_no_torch() -> None:
     assert subprocess.run([sys.executable, "-c", code], env=environment, check=False).returncode == 0
 
 
+def test_rows_in_time_leave_no_interval_for_new_rows_and_folds_and_samples_are_named(tmp_path: Path) -> None:
+    base = digits()
+    pages = {
+        "time": replace(base, design=replace(base.design, division="time", division_column="day", fresh="rows")),
+        "group": replace(
+            base,
+            data=replace(base.data, sample="8x8"),
+            design=replace(base.design, division="group", division_column="<b>", folds=5),
+        ),
+    }
+    said = {}
+    for name, results in pages.items():
+        write_report(results, tmp_path / f"{name}.html")
+        said[name] = " ".join(Document((tmp_path / f"{name}.html").read_text(encoding="utf-8")).text)
+    assert "Rows are divided by time (day)" in said["time"] and "later than all rows of the search" in said["time"]
+    assert "Nadeau" not in said["time"] and "widened for new" not in said["time"]
+    assert (
+        "groups of <b>: none is in two parts" in said["group"] and "interval for new groups is widened" in said["group"]
+    )
+    assert "Pairs are the 5 folds of cross-validation, done 2 times" in said["group"]
+    assert "samples of 8x8" in said["group"] and "64 features" not in said["group"]
+
+
 def test_given_validation_rows_leave_no_interval_for_new_rows(tmp_path: Path) -> None:
     base = digits()
     write_report(replace(base, plan={**base.plan, "given_validation": True}), tmp_path / "given.html")

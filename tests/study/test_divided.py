@@ -59,6 +59,8 @@ def test_a_study_says_how_its_rows_are_divided(
     (tmp_path / "results.json").write_text(results.to_json())
     assert Results.read(tmp_path / "results.json").design == design
     assert results.plan["folds"] == folds
+    # Rows near in time are alike: pairs of one stretch of time do not tell what another would give.
+    assert any(one.ci_new_rows != one.ci for one in results.techniques) is (division != "time")
     if not divided:
         assert (results.data.rows.train, results.data.rows.validation, results.data.rows.test) == (64, 32, 24)
 

@@ -12,7 +12,7 @@ from regimen.models import MLP
 from regimen.records import Results, RunResult
 from regimen.run import Recipe, Run
 from regimen.study import Study, StudyOptions
-from regimen.study.layout import Layout, search_key
+from regimen.study.layout import Layout
 
 SPLITS, KEYS, STUDIES = 20, 100, 1000
 # A true rate of 5 % exceeds 66 of 1,000 with probability .011 (binomial).

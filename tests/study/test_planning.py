@@ -11,7 +11,7 @@ from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Recipe, Run
 from regimen.study.family import candidate_arms, full_shape
-from regimen.study.layout import Layout, search_key
+from regimen.study.layout import Layout
 from regimen.study.options import StudyOptions
 from regimen.study.plan import BASELINE, Plan
 from regimen.study.planning import calibrate, make_plan, seconds_of

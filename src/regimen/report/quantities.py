@@ -70,9 +70,11 @@ def new_rows_interval(results: Results, one: TechniqueRecord) -> Interval | None
     """Return the interval of an arm for new rows; None where it is unknown.
 
     Where the validation part was given, all pairs share its rows: what differs between pairs are keys alone, and no
-    interval of theirs covers other rows.
+    interval of theirs covers other rows. Nor does one of origins in time: rows near in time are alike, and how alike
+    the widening does not know.
     """
-    return None if given_validation(results) else finite_interval(one.ci_new_rows)
+    unknown = given_validation(results) or results.design.division == "time"
+    return None if unknown else finite_interval(one.ci_new_rows)
 
 
 def given_validation(results: Results) -> bool:

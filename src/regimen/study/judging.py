@@ -60,7 +60,7 @@ def judge_arms(
     smallest_effect: float,
     n_train: int,
     n_validation: int,
-    given_validation: bool,
+    new_rows_known: bool,
 ) -> tuple[TechniqueRecord, ...]:
     """Return the record of every arm, in the order of the arms; the arms are judged as one family.
 
@@ -72,8 +72,9 @@ def judge_arms(
         smallest_effect: Smallest effect of interest, in units of the metric.
         n_train: Rows of the training part.
         n_validation: Rows of the validation part.
-        given_validation: Whether these are the same in every pair. The spread over pairs then says nothing about other
-            rows, so that there is no wider interval for new rows: `ci_new_rows` is `ci`, and reports leave it out.
+        new_rows_known: Whether the spread over pairs tells what other rows would give. It does not where the validation
+            rows are the same in every pair, nor where pairs are origins in time: then there is no wider interval for
+            new rows, `ci_new_rows` is `ci`, and reports leave it out.
     """
     sign = 1.0 if higher_is_better else -1.0
     base = metrics(baseline)
@@ -94,7 +95,7 @@ def judge_arms(
             mean=float(metrics(runs).mean()),
             delta=found.delta,
             ci=found.ci,
-            ci_new_rows=found.ci if given_validation else found.ci_new_rows,
+            ci_new_rows=found.ci_new_rows if new_rows_known else found.ci,
             p=found.p,
             p_adjusted=found.p_adjusted,
             probability_of_improvement=found.probability_of_improvement,

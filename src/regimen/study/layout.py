@@ -68,6 +68,12 @@ class Layout:
         """Return whether the validation part of the search was given, the same rows in every pair."""
         return self.table.validation_rows is not None
 
+    @property
+    def new_rows_known(self) -> bool:
+        """Return whether pairs that differ tell what other rows would give, see `judge_arms`."""
+        structure = self.table.structure
+        return not self.given_validation and (structure is None or structure.by == "group")
+
     def search_pair(self, seed: int, pair: int) -> tuple[int, Split]:
         """Return key and split of one pair of the search: given validation rows if there are any, else drawn.
 

@@ -153,7 +153,7 @@ class Phases:
                 smallest_effect=effect,
                 n_train=n_train,
                 n_validation=n_validation,
-                given_validation=self.layout.given_validation,
+                new_rows_known=self.layout.new_rows_known,
             ),
             smallest_effect=effect,
         )
