@@ -90,14 +90,16 @@ def settings(technique: Technique) -> str:
 def catalogue() -> str:
     """Return the table of all techniques, in the order in which a study tries them."""
     rows = []
-    of_tables = [one.name for one in CATALOGUE.values() if not one.images_only][:DEFAULT_ARMS]
+    described = [one for one in CATALOGUE.values() if not one.own_only]
+    of_tables = [one.name for one in described if not one.images_only][:DEFAULT_ARMS]
     for one in CATALOGUE.values():
         name = f"**`{one.name}`**" if one.name in of_tables else f"`{one.name}`"
         tasks = " (images only)" if one.images_only else "" if len(one.tasks) > 1 else f" ({one.tasks[0]} only)"
+        tasks = " (modules of your own only)" if one.own_only else tasks
         what = f"{one.summary}{tasks}<br>*{one.family}* · {one.reference}"
         rows.append([name, what, settings(one)])
     total = sum(len(one.settings) for one in CATALOGUE.values())
-    of_images = ", ".join(f"`{name}`" for name in list(CATALOGUE)[:DEFAULT_ARMS])
+    of_images = ", ".join(f"`{one.name}`" for one in described[:DEFAULT_ARMS])
     end = (
         f"{len(CATALOGUE)} techniques, {total} settings; the {DEFAULT_ARMS} in bold are what a study of a table tries "
         f"by default. A study of images tries {of_images}."

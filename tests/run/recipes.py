@@ -90,7 +90,7 @@ STRONG = {
 def cases() -> Iterator[Any]:
     for task in TASKS:
         for technique in CATALOGUE.values():
-            if task in technique.tasks and not technique.images_only:
+            if task in technique.tasks and not technique.images_only and not technique.own_only:
                 for i, setting in enumerate(technique.settings):
                     yield pytest.param(recipe_from_dict(setting, base=BASE), task, id=f"{technique.name}-{i}-{task}")
         for name, changes in STRONG.items():

@@ -15,6 +15,7 @@ from regimen.errors import OptionError, StoreError
 from regimen.models import own_module
 from regimen.run import Recipe, Run
 from regimen.study import Study, StudyOptions
+from regimen.study.family import candidate_arms
 from regimen.study.layout import Layout
 from regimen.study.own_modules import Trial, planned_model
 from regimen.study.plan import Plan
@@ -122,3 +123,31 @@ def test_what_is_to_be_said_of_a_module_stands_in_the_plan() -> None:
     model = lambda: nn.Sequential(Net(), nn.Softmax(dim=1))  # noqa: E731
     plan = Study(data=IRIS, model=model, options=options(techniques="he")).run().results.plan
     assert plan["notes"][0].startswith("lambda gives probabilities, and cross-entropy takes logits")
+
+
+class Residual(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.hidden(x)
+        output: Tensor = self.out(hidden + F.relu(self.branch(hidden)))
+        return output
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.branch = nn.Linear(8, 8)
+        del self.drop
+
+
+@pytest.mark.parametrize(
+    ("factory", "own"), [(Net, ["dropout_scale"]), (Residual, ["drop_path"]), (lambda: nn.Linear(4, 3), [])], ids=str
+)
+def test_techniques_for_modules_of_ones_own_come_first_where_they_have_a_place(
+    trial: Callable[..., Trial], factory: Any, own: list[str]
+) -> None:
+    found = trial(factory)
+    arms, _ = candidate_arms(
+        None, task="classification", baseline=found.baseline, model=found.check.model, breadth="first",
+        refusal=found.refusal,
+    )  # fmt: skip
+    names = [arm.technique for arm in arms]
+    assert [name for name in names if name in ("dropout_scale", "drop_path")] == own
+    assert len(names) == (10 if own else 8)

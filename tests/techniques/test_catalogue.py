@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from regimen.data import Images, Split, Table, from_arrays, from_images
 from regimen.engine import train_one
 from regimen.errors import OptionError
-from regimen.models import MLP, ConvNet, Convolution
+from regimen.models import MLP, ConvNet, Convolution, own_module
 from regimen.nn import step as dropout_step
 from regimen.records import RunResult
 from regimen.run import Recipe, Run, recipe_from_dict, recipe_from_toml, recipe_to_toml
@@ -55,17 +56,39 @@ PERCEPTRON = MLP(hidden=(8, 6))
 CONVOLUTIONAL = ConvNet(convolutions=(Convolution(channels=3, stride=3, pool=2),), hidden=(6,))
 
 
-def run_of(recipe: Recipe, task: str, *, key: int = 3, on_images: bool = False) -> Run:
-    rows = np.arange(36)
+class Residual(nn.Module):
+    """Has all that a described network has not: rates of its own, and a branch beside a path that goes straight on."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.first, self.branch, self.drop = nn.Linear(5, 8), nn.Linear(8, 8), nn.Dropout(0.2)
+        self.out = nn.Linear(8, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.first(x)
+        output: Tensor = self.out(hidden + self.drop(self.branch(hidden).relu()))
+        return output
+
+
+OWN = {"classification": own_module(lambda: Residual(3)), "regression": own_module(lambda: Residual(1))}
+
+
+def place(technique: Technique) -> str:
+    return "own" if technique.own_only else "images" if technique.images_only else "table"
+
+
+def run_of(recipe: Recipe, task: str, *, key: int = 3, on: str = "table") -> Run:
+    rows, on_images = np.arange(36), on == "images"
+    model = OWN[task] if on == "own" else CONVOLUTIONAL if on_images else PERCEPTRON
     return Run(
-        recipe=recipe, model=CONVOLUTIONAL if on_images else PERCEPTRON, data=images() if on_images else table(task),
+        recipe=recipe, model=model, data=images() if on_images else table(task),
         split=Split(train=rows[:26], validation=rows[26:], test=rows[:0]), key=key,
         metric="accuracy" if task == "classification" else "rmse",
     )  # fmt: skip
 
 
-def trained(recipe: Recipe, task: str, *, key: int = 3, on_images: bool = False) -> RunResult:
-    return train_one(run_of(recipe, task, key=key, on_images=on_images), keep=("weights",))
+def trained(recipe: Recipe, task: str, *, key: int = 3, on: str = "table") -> RunResult:
+    return train_one(run_of(recipe, task, key=key, on=on), keep=("weights",))
 
 
 def bits(result: RunResult) -> Any:
@@ -73,9 +96,9 @@ def bits(result: RunResult) -> Any:
     return result.curves, {name: value.tobytes() for name, value in result.weights.items()}
 
 
-@lru_cache(maxsize=3)
-def baseline(task: str, on_images: bool) -> RunResult:
-    return trained(LIVELY, task, on_images=on_images)
+@lru_cache(maxsize=5)
+def baseline(task: str, on: str) -> RunResult:
+    return trained(LIVELY, task, on=on)
 
 
 TWO_EPOCHS = Recipe(epochs=2, batch_size=8)
@@ -100,29 +123,29 @@ def test_each_setting_trains_and_repeats_to_the_bit_under_its_key(
     technique: Technique, setting: dict[str, Any], task: str
 ) -> None:
     recipe = recipe_from_dict(setting, base=TWO_EPOCHS)
-    first = trained(recipe, task, on_images=technique.images_only)
+    first = trained(recipe, task, on=place(technique))
     assert first.status == "finished"
     assert first.epochs_run == 2
     curves = dataclasses.asdict(first.curves)
     assert all(math.isfinite(value) for values in curves.values() for value in values)
-    assert bits(first) == bits(trained(recipe, task, on_images=technique.images_only))
-    assert bits(first) != bits(trained(recipe, task, key=4, on_images=technique.images_only))
+    assert bits(first) == bits(trained(recipe, task, on=place(technique)))
+    assert bits(first) != bits(trained(recipe, task, key=4, on=place(technique)))
 
 
 @every_arm
 def test_each_setting_changes_the_training(technique: Technique, setting: dict[str, Any], task: str) -> None:
     # A setting's own rate would be a change on its own: a technique must do more than that.
     rate = {"lr": setting["lr"]} if "lr" in setting else {}
-    on_images = technique.images_only
-    plain = trained(LIVELY.replace(**rate), task) if rate else baseline(task, on_images)
-    assert bits(trained(recipe_from_dict(setting, base=LIVELY), task, on_images=on_images)) != bits(plain)
+    on = place(technique)
+    plain = trained(LIVELY.replace(**rate), task) if rate else baseline(task, on)
+    assert bits(trained(recipe_from_dict(setting, base=LIVELY), task, on=on)) != bits(plain)
 
 
 @every_arm
 def test_each_setting_has_a_deterministic_eval_mode(technique: Technique, setting: dict[str, Any], task: str) -> None:
     recipe = recipe_from_dict(setting)
     inputs = images().shape if technique.images_only else (5,)
-    network = run_of(recipe, task, on_images=technique.images_only).network(inputs, 3)
+    network = run_of(recipe, task, on=place(technique)).network(inputs, 3)
     x = torch.randn(7, *inputs, generator=torch.Generator().manual_seed(0))
     with dropout_step(network, 0):
         network.train()(x)
@@ -183,8 +206,10 @@ def test_the_catalogue_has_every_named_optimizer_schedule_and_averaging() -> Non
 
 @pytest.mark.parametrize("names", ["all", " all ", ["all"], "dropout,all"])
 def test_all_are_those_that_apply_to_the_task_in_the_order_of_the_catalogue(names: str | Iterable[str]) -> None:
-    assert choose_techniques(names, "classification", images=True) == tuple(CATALOGUE.values())
-    of_tables = [technique for technique in CATALOGUE.values() if not technique.images_only]
+    assert choose_techniques(names, "classification", images=True, own=True) == tuple(CATALOGUE.values())
+    described = [technique for technique in CATALOGUE.values() if not technique.own_only]
+    assert list(choose_techniques(names, "classification", images=True)) == described
+    of_tables = [technique for technique in described if not technique.images_only]
     assert list(choose_techniques(names, "classification")) == of_tables
     chosen = [technique.name for technique in choose_techniques(names, "regression")]
     assert chosen == [t.name for t in of_tables if t.name not in ("label_smoothing", "class_weights")]
@@ -204,7 +229,7 @@ def test_a_mistyped_technique_is_refused_with_the_nearest() -> None:
 
 @pytest.mark.parametrize("names", ["", " , ", []])
 def test_an_empty_list_is_refused(names: str | Iterable[str]) -> None:
-    with pytest.raises(OptionError, match="--techniques: expected all or names from: dropout, channel_dropout, mixup"):
+    with pytest.raises(OptionError, match="--techniques: expected all or names from: dropout, dropout_scale, drop_"):
         choose_techniques(names, "classification")
 
 
@@ -213,6 +238,8 @@ def test_a_list_of_which_nothing_applies_is_refused() -> None:
         choose_techniques("label_smoothing", "regression")
     with pytest.raises(OptionError, match="none of rotation, cutmix applies to classification without images"):
         choose_techniques("rotation,cutmix", "classification")
+    with pytest.raises(OptionError, match="none of drop_path applies to classification without a module of your own"):
+        choose_techniques("drop_path", "classification")
 
 
 def test_images_have_techniques_of_their_own_among_the_first_ten() -> None:

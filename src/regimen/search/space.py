@@ -57,6 +57,8 @@ RANGES: Mapping[str, Range] = {
     "label_smoothing": Range(low=0.01, high=0.4, log=True),
     "l2": Range(low=1e-6, high=0.1, log=True),
     "shift": Range(low=0.02, high=0.3),
+    "dropout_scale": Range(low=0.0, high=2.0),
+    "drop_path": Range(low=0.02, high=0.4),
     "rotation": Range(low=2.0, high=45.0),
     "decoupled_decay": Range(low=1e-3, high=3.0, log=True),
     "cutmix": Range(low=0.1, high=2.0, log=True),

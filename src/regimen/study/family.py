@@ -50,7 +50,15 @@ def candidate_arms(
     Raises:
         OptionError: An unknown technique, or nothing is left to try.
     """
-    chosen = choose_techniques(techniques or "all", task, images=images)
+    own = isinstance(model, OwnModule)
+    chosen = choose_techniques(techniques or "all", task, images=images, own=own)
+    if techniques is None:
+        # What a module has no place for takes none of the first places.
+        chosen = tuple(
+            one
+            for one in chosen
+            if not one.own_only or _ruled_out(_arm(one, 0), baseline, model, samples, refusal) is None
+        )
     first = len(chosen) if techniques is not None else DEFAULT_ARMS
     ranked = sorted(
         (position >= first, setting > 0, setting, position)

@@ -27,6 +27,8 @@ class Technique:
         strengths: The settings as numbers for a response curve, or empty.
         tasks: Tasks it applies to.
         images_only: Whether it needs images, so that no study of a table tries it.
+        own_only: Whether it changes what only a module of the user's own has, so that no study of a described network
+            tries it.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Technique:
     strengths: tuple[float, ...] = ()
     tasks: tuple[Task, ...] = ("classification", "regression")
     images_only: bool = False
+    own_only: bool = False
 
     def strength(self, setting: int) -> float | None:
         """Return the number of the setting at that index, None if it has none."""
@@ -51,13 +54,16 @@ def _read_catalogue() -> dict[str, Technique]:
 CATALOGUE: dict[str, Technique] = _read_catalogue()
 
 
-def choose_techniques(names: str | Iterable[str], task: Task, *, images: bool = False) -> tuple[Technique, ...]:
+def choose_techniques(
+    names: str | Iterable[str], task: Task, *, images: bool = False, own: bool = False
+) -> tuple[Technique, ...]:
     """Return the techniques that a comma-separated list or `all` names, in the order of the catalogue.
 
     Args:
         names: The list.
         task: Techniques that do not apply to it are left out.
         images: Whether techniques that need images are taken too.
+        own: Whether techniques that need a module of the user's own are taken too.
 
     Raises:
         OptionError: A name is unknown, or none of the named techniques applies to the data.
@@ -74,8 +80,10 @@ def choose_techniques(names: str | Iterable[str], task: Task, *, images: bool = 
         if name != "all" and name not in CATALOGUE:
             raise OptionError(f"--techniques: no such technique {name!r}{nearest(name, ['all', *CATALOGUE])}")
     named = [t for t in CATALOGUE.values() if "all" in wanted or t.name in wanted]
-    chosen = tuple(t for t in named if task in t.tasks and (images or not t.images_only))
+    chosen = tuple(t for t in named if task in t.tasks and (images or not t.images_only) and (own or not t.own_only))
     if not chosen:
         needs = "" if images or not any(t.images_only for t in named) else " without images"
+        if not own and any(t.own_only for t in named):
+            needs += " without a module of your own"
         raise OptionError(f"--techniques: none of {', '.join(wanted)} applies to {task}{needs}")
     return chosen
