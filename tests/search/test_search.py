@@ -383,6 +383,12 @@ def test_others_read_the_file_while_one_searches_and_nobody_else_may_write_there
     assert states[-1] == ["COMPLETE", "RUNNING"]
 
 
+def test_afterwards_one_file_holds_all_trials_and_the_result_can_still_be_asked(iris: Table, tmp_path: Path) -> None:
+    found = search(iris, **ASKED | {"trials": 2}, directory=tmp_path, trainer=Made(iris))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["optuna.db", "runs"]
+    assert [trial.state.name for trial in found.study.trials] == ["COMPLETE"] * 2
+
+
 def test_a_file_that_is_no_storage_is_refused(iris: Table, tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("nothing of Optuna's" * 100)
     with pytest.raises(StoreError, match="can not be used as a storage of Optuna"):

@@ -157,7 +157,7 @@ def search(
         if directory is not None:
             folder = Path(directory)
             store = opened.enter_context(_open_store(folder / RUNS))
-            storage = storage or file_storage(folder / FILE)
+            storage = storage or opened.enter_context(file_storage(folder / FILE))
         study = open_study(
             study_name or f"regimen-{data.name}",
             storage=storage,

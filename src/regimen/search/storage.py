@@ -1,8 +1,8 @@
 """Optuna's study and where it is stored: opened or made, refused if it is about something else, left tidy."""
 
 import warnings
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -57,8 +57,9 @@ def default_pruner() -> "BasePruner":
         return WilcoxonPruner(p_threshold=0.1, n_startup_steps=FIRST_PRUNING)
 
 
-def file_storage(path: Path) -> "BaseStorage":
-    """Return the storage in an SQLite file, which others may read at any time while one process writes.
+@contextmanager
+def file_storage(path: Path) -> "Iterator[BaseStorage]":
+    """Open the storage in an SQLite file, which others may read at any time while one process writes.
 
     Written ahead and without waiting for the disk at each of the dozens of values of a trial: that was 20 s for 16
     trials on a busy disk, and is 5 s. A kill loses nothing; a power cut may lose the last trials, never the file.
@@ -76,7 +77,12 @@ def file_storage(path: Path) -> "BaseStorage":
         storage.engine.dispose()  # connections made before would not know
     except (SQLAlchemyError, RuntimeError) as error:
         raise StoreError(f"{path} can not be used as a storage of Optuna: {error}; choose another folder") from error
-    return storage
+    try:
+        yield storage
+    finally:
+        # What was written ahead comes into the file with the last connection; who asks again gets a new one.
+        storage.remove_session()
+        storage.engine.dispose()
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:
