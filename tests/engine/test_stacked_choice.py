@@ -206,7 +206,16 @@ def test_auto_stacks_what_is_faster_so(make_run: MakeRun, clock: dict[str, Any])
     stacking = Chooser(engine="auto", processes=2).stacking(runs)
     assert sorted(index for bundle in stacking.bundles for index in bundle) == list(range(6))
     assert len(stacking.bundles) == 2
-    assert clock["asked"] == [6]
+    assert clock["asked"] == [3]
+
+
+@pytest.mark.parametrize(("gain", "asked"), [(0.5, [8]), (0.7, [8, 20])])
+def test_a_whole_bundle_is_measured_where_eight_runs_are_not_hopeless(
+    make_run: MakeRun, clock: dict[str, Any], gain: float, asked: list[int]
+) -> None:
+    clock["gain"] = gain
+    assert Chooser(engine="auto", processes=1).stacking(own_runs(make_run, Plain, 20)).bundles == []
+    assert clock["asked"] == asked
 
 
 def test_auto_leaves_to_the_reference_what_is_hardly_faster(make_run: MakeRun, clock: dict[str, Any]) -> None:

@@ -4,103 +4,27 @@ It means what `reference` specifies: order, augmentation, mixing and noise of ea
 functions, masks from the run's own key. Results agree up to rounding, also when a run has other neighbours.
 """
 
+import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from regimen import streams
-from regimen.engine.reference import Training
 from regimen.engine.stacked_objective import StackedObjective
 from regimen.engine.stacked_parameters import Constraints, Layout, StackedAverage
-from regimen.engine.stacked_structure import structure
+from regimen.engine.stacked_training import StackedTraining, State
 from regimen.engine.stacked_update import stacked_optimizer
 from regimen.nn import step as dropout_step
 from regimen.nn.keyed import keep_keys_in_buffers
 from regimen.records import RunResult, Status
-from regimen.run import Run
-from regimen.techniques import StopWatch, mixup_weights
 
-State = dict[str, Tensor]
-
-
-class StackedTraining(Training):
-    """A run of a bundle: its rows, its order and its records; its parameters lie in the bundle."""
-
-    engine = "stacked"
-
-    def __init__(self, run: Run, keep: Collection[str]) -> None:
-        super().__init__(run, keep)
-        rule = self.recipe.early_stopping
-        self.watch = StopWatch(rule) if rule else None
-        self.structure = structure(self.network)
-        self.computed: list[tuple[Tensor, Tensor]] = []
-        self.spent = time.perf_counter() - self.started
-
-    @property
-    def lengths(self) -> tuple[int, ...]:
-        """Rows of all parts, which the runs of a bundle have in common."""
-        stop = 0 if self.stop is None else len(self.stop[0])
-        return len(self.x), stop, *(len(x) for x in self.data.x.values())
-
-    def part(self, name: str) -> tuple[Tensor, Tensor] | None:
-        """Return rows and targets of a part, None where there is none."""
-        if name == "train":
-            return self.x, self.y
-        if name == "stop":
-            return self.stop
-        return (self._inputs(name), self.data.y[name]) if name in self.data.x else None
-
-    def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float]]:
-        """Yield inputs, targets, partners and share of their own targets of each batch, as the reference feeds them."""
-        order = streams.permutation(self.run.key, len(self.x), epoch=number)
-        y, first = self.y[order], number * len(self.slices)
-        lam = np.ones(len(self.slices))
-        if self.recipe.mixup:
-            lam = mixup_weights(self.run.key, self.recipe.mixup, step=first, steps=len(self.slices))
-        for i, (rows, x) in enumerate(zip(self.slices, self._batches(order, number), strict=True)):
-            x, partners, share = self._mixed(first + i, x, float(lam[i]))
-            yield x, y[rows], partners, share
-
-    def _forward(self, x: Tensor) -> Tensor:
-        """Return what the bundle has computed for a part, whose rows `x` are."""
-        return next(outputs for rows, outputs in self.computed if rows is x)
-
-    def judged(self, epoch: int, outputs: dict[str, Tensor]) -> tuple[Status | None, bool]:
-        """Take the outputs after an epoch (from 1); return the run's status if it ends, and whether it returns here."""
-        self.epochs_run = epoch
-        self.computed = [(rows[0], outputs[name]) for name in outputs if (rows := self.part(name)) is not None]
-        losses = self._evaluate()
-        if not np.isfinite(losses).all():
-            return "diverged", False
-        last = epoch == self.recipe.epochs
-        best = self.watch.improved(epoch, losses[-1]) if self.watch else last
-        if last:
-            return "finished", best
-        return ("stopped" if self.watch and self.watch.done(epoch) else None), best
-
-    def take_snapshot(self, epoch: int, outputs: State, state: State) -> None:
-        """Remember what the run returns, as evaluated after `epoch`."""
-        self.returned_epoch, self.outputs, self.state = epoch, outputs, state
-
-    def stacked_result(self, status: Status) -> RunResult:
-        """Return the result of a run that has ended."""
-        self.started = time.perf_counter() - self.spent
-        if status == "diverged":
-            return self._diverged(self.epochs_run)
-        chosen = self.returned_epoch - 1
-        return self._record(
-            status,
-            metric=self.curves["metric"][chosen],
-            train_loss=self.curves["train_loss"][chosen],
-            validation_loss=self.curves["validation_loss"][chosen],
-        )
+# PyTorch's switches are those of all threads: two that train bundles would put back what the other has set.
+_switches = threading.RLock()
 
 
 class Bundle:
@@ -129,7 +53,7 @@ class Bundle:
         self.norms = [module for module in self.base.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         for member in members:
             member.network = self.base
-            del member.optimizer, member.weights, member.average
+            del member.weights, member.average
 
     def results(self) -> Iterator[tuple[StackedTraining, RunResult]]:
         """Train; yield each run as it ends, whereupon it leaves the bundle."""
@@ -314,15 +238,16 @@ def _as_written() -> Iterator[None]:
     loops over single runs by which it stands in for a rule that it lacks.
     """
     functorch: Any = torch._C._functorch
-    fast, loops = torch.backends.mha.get_fastpath_enabled(), functorch._is_vmap_fallback_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    functorch._set_vmap_fallback_enabled(False)
-    try:
-        with sdpa_kernel(SDPBackend.MATH):
-            yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(fast)
-        functorch._set_vmap_fallback_enabled(loops)
+    with _switches:
+        fast, loops = torch.backends.mha.get_fastpath_enabled(), functorch._is_vmap_fallback_enabled()
+        torch.backends.mha.set_fastpath_enabled(False)
+        functorch._set_vmap_fallback_enabled(False)
+        try:
+            with sdpa_kernel(SDPBackend.MATH):
+                yield
+        finally:
+            torch.backends.mha.set_fastpath_enabled(fast)
+            functorch._set_vmap_fallback_enabled(loops)
 
 
 def _mixing(batches: Sequence[tuple[Tensor, Tensor, Tensor | None, float]]) -> tuple[Tensor | None, Tensor]:

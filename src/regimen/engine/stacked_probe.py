@@ -13,9 +13,10 @@ from torch import Tensor
 from regimen import streams
 from regimen.data import Images
 from regimen.engine.reference import Training
-from regimen.engine.stacked import Bundle, StackedTraining
+from regimen.engine.stacked import Bundle
 from regimen.engine.stacked_bundles import REFUSALS, in_words
 from regimen.engine.stacked_structure import why_not_stackable
+from regimen.engine.stacked_training import StackedTraining
 from regimen.nn import step as dropout_step
 from regimen.run import Run
 from regimen.techniques import mixup_weights
