@@ -288,6 +288,14 @@ def test_a_stacked_study_is_resumed_with_the_engine_of_its_plan(classification: 
     again = Study(data=classification, options=StudyOptions(processes=1)).run(tmp_path, resume=True).results
     assert first.design.engine == again.design.engine == "stacked"
     assert first.runs == again.runs
+    assert first.environment["trained_by"] == again.environment["trained_by"]
+
+
+def test_a_study_tells_what_was_not_stacked_and_why(classification: Table) -> None:
+    options = StudyOptions(techniques="label_smoothing", pairs=2, epochs=1, processes=1, engine="stacked")
+    found = Study(data=classification, model=Deciding, options=options).run().results.environment["trained_by"]
+    assert list(found) == ["reference"]
+    assert found["reference"].endswith(f"(stacked: {REFUSED[Deciding]})")
 
 
 def test_splits_of_other_lengths_are_of_other_families(make_run: MakeRun) -> None:

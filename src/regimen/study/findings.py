@@ -17,7 +17,7 @@ from regimen.records import (
     TechniqueRecord,
 )
 from regimen.run import Recipe, SavedModel, plain_pytorch, recipe_to_toml
-from regimen.study.environment import environment
+from regimen.study.environment import environment, trained_by
 from regimen.study.family import PILOT_BELOW
 from regimen.study.judging import mean_curves
 from regimen.study.layout import Layout
@@ -139,5 +139,5 @@ def assemble(
         confirmation=confirmation,
         runs=tuple(entry.record() for entry in entries),
         curves=curves,
-        environment=environment(),
+        environment=environment() | {"trained_by": trained_by(entry.result for entry in entries)},
     )
