@@ -195,6 +195,21 @@ def test_mlflow_nests_runs_below_their_arm_with_the_recipe_as_parameters(folder:
     assert best == {(2, 0.75)}
 
 
+def test_mlflow_takes_curves_and_recipes_longer_than_it_takes_at_once(folder: Path) -> None:
+    epochs = tuple(float(epoch) for epoch in range(1, 61))
+    tracker = MAKE["mlflow"](folder)
+    tracker.started(SUBJECT)
+    long = Curves(train_loss=epochs, validation_loss=epochs, metric=epochs)
+    tracker.finished(replace(RUN, recipe={"dropout": [0.5] * 150}), replace(RESULT, curves=long))
+    tracker.closed()
+    [points] = read_mlflow(folder).values()
+    assert points == {(name, int(e)): e for name in ("train_loss", "validation_loss", "metric") for e in epochs}
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        [(count,)] = database.execute("SELECT COUNT(*) FROM params")
+    database.close()
+    assert count == 2 * 150
+
+
 def test_tensorboard_sees_only_whole_runs_and_their_recipe(tmp_path: Path) -> None:
     write(MAKE["tensorboard"](tmp_path), RUN)
     assert [path.name for path in tmp_path.iterdir()] == ["tensorboard"]
