@@ -144,6 +144,13 @@ def test_dropout_is_inserted_behind_the_pools_and_norms_are_before_the_activatio
     assert torch.equal(*outputs)
 
 
+def test_dropout_of_residual_networks_stands_on_the_branches_and_in_the_stem() -> None:
+    adapted = of(ResNet(), (1, 8, 8), dropout=(0.5,))
+    assert [change.place.partition(" (")[0] for change in adapted.changes] == [
+        "after stem.2", "after layer1.0.relu", "after layer1.1.relu", "after layer2.relu"
+    ]  # fmt: skip
+
+
 def test_layer_normalization_of_convolutions_is_over_channels_and_positions() -> None:
     network = of(LeNet(), (1, 8, 8), normalization="layer").network
     assert [type(layer) for layer in network.inserted.values()] == [nn.GroupNorm, nn.GroupNorm, nn.LayerNorm]

@@ -88,6 +88,17 @@ def counts(self: Any, x: Tensor) -> Tensor:
     return self.out(x.sum(1))
 
 
+def counts_calls(self: Any, x: Tensor, calls: list[int] = []) -> Tensor:  # noqa: B006 - the mistake is the point
+    calls.append(1)
+    return self.out(x.sum(1)) * len(calls)
+
+
+def clips(self: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        self.linear.weight.clamp_(max=0.0)
+    return self.out(self.linear(x).sum(1))
+
+
 UNTRACEABLE: dict[str, tuple[Function, str]] = {
     "values": (
         lambda self, x: self.out(x.sum(1)) if x.sum() > 0 else x,
@@ -104,6 +115,7 @@ UNTRACEABLE: dict[str, tuple[Function, str]] = {
     ),
     "chance": (lambda self, x: self.out(x.sum(1) * torch.rand(1)), "draws random numbers that belong to no layer"),
     "memory": (keeps, "keeps what it computes on itself, as last"),
+    "calls": (counts_calls, "its traced form computes something else than its forward"),
     "counter": (counts, "keeps what it computes on itself, as seen"),
     "two outputs": (lambda self, x: (self.out(x.sum(1)), x), "returns tuple, not one tensor"),
     "shapes": (lambda self, x: self.out(x.flatten(1)), "mat1 and mat2 shapes cannot be multiplied"),
@@ -119,6 +131,13 @@ def test_a_forward_that_no_graph_can_stand_for_is_refused_with_the_reason(which:
     assert isinstance(found, str)
     assert re.search(reason, found), found
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
+
+
+def test_weights_that_a_forward_overwrites_are_left_alone_by_tracing() -> None:
+    network = Calls(clips)
+    before = network.linear.weight.clone()
+    assert isinstance(trace(network, (4, 6)), Traced)
+    assert torch.equal(network.linear.weight, before)
 
 
 def test_a_forward_replaced_on_the_object_is_refused() -> None:

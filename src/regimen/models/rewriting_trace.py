@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from regimen.models.rewriting_tracer import Tracer, shared_tensors, shown_place
+from regimen.models.rewriting_tracer import Tracer, shown_place
 
 # Rows of the two inputs that are sent through to learn the shapes.
 ROWS = 3, 2
@@ -136,12 +136,13 @@ class _Attempt:
 def _checked(network: nn.Module, inputs: tuple[int, ...]) -> Traced:
     if "forward" in vars(network):
         raise _Refused("its forward was replaced on the object, not in the class")
-    whole = copy.deepcopy(network, shared_tensors(network)).eval()
-    x, expected = example(whole, inputs)
-    examples = x, example(whole, inputs, ROWS[1])[0]
+    # A whole copy computes: a forward may overwrite parameters and buffers.
+    twin = copy.deepcopy(network).eval()
+    x, expected = example(twin, inputs)
+    examples = x, example(twin, inputs, ROWS[1])[0]
     opaque: dict[str, str] = {}
-    training = _traced(network, True, examples, opaque)
-    evaluation = _traced(network, False, examples, opaque)
+    training = _traced(network, True, twin, examples, opaque)
+    evaluation = _traced(network, False, twin, examples, opaque)
     nodes = list(training.graph.nodes)
     if not isinstance(nodes[-1].args[0], fx.Node):
         raise _Refused(f"its forward returns {type(nodes[-1].args[0]).__name__}, not one tensor")
@@ -186,11 +187,12 @@ def training_graph(network: nn.Module, inputs: tuple[int, ...] | None = None) ->
     attempt = _Attempt()
     opaque: dict[str, str] = {}
     with attempt, torch.random.fork_rng(devices=[]), _tracing:
-        examples = None
+        twin: nn.Module | None = None
+        examples: tuple[Tensor, ...] = ()
         if inputs is not None:
-            whole = copy.deepcopy(network, shared_tensors(network)).eval()
-            examples = example(whole, inputs)[0], example(whole, inputs, ROWS[1])[0]
-        tracer = _traced(network, True, examples, opaque)
+            twin = copy.deepcopy(network).eval()
+            examples = example(twin, inputs)[0], example(twin, inputs, ROWS[1])[0]
+        tracer = _traced(network, True, twin, examples, opaque)
         if opaque:
             name, reason = next(iter(opaque.items()))
             raise _Refused(f"its layer {name} can not be looked into: {reason}")
@@ -198,11 +200,14 @@ def training_graph(network: nn.Module, inputs: tuple[int, ...] | None = None) ->
     return attempt.reason
 
 
-def _traced(network: nn.Module, mode: bool, examples: tuple[Tensor, Tensor] | None, opaque: dict[str, str]) -> Tracer:
+def _traced(
+    network: nn.Module, mode: bool, twin: nn.Module | None, examples: tuple[Tensor, ...], opaque: dict[str, str]
+) -> Tracer:
     """Return the tracer of a copy in train or eval mode; add to `opaque` what can not be looked into."""
     while True:
-        root = copy.deepcopy(network, shared_tensors(network)).train(mode)
-        tracer, attempt, before = Tracer(root, examples, opaque), _Attempt(), _generators()
+        # Parameters are shared: they may be large, and the tracer does not touch them. Buffers may be assigned to.
+        root = copy.deepcopy(network, {id(tensor): tensor for tensor in network.parameters()}).train(mode)
+        tracer, attempt, before = Tracer(twin, examples, opaque), _Attempt(), _generators()
         with attempt:
             tracer.trace(root)
             for node in tracer.graph.nodes:

@@ -1,6 +1,5 @@
 """A tracer of torch.fx that knows the sizes of tensors: a forward may look at all but the number of rows."""
 
-import copy
 import inspect
 import operator
 import sys
@@ -37,8 +36,8 @@ class Tracer(fx.Tracer):
     of its forward are at their defaults. Threads that run other networks meanwhile are not disturbed.
 
     Args:
-        root: The network; its forward is called, its layers are not.
-        examples: Inputs with two different numbers of rows; None for none, and nothing is known.
+        twin: A copy of the network in eval mode, which computes; None for none, and nothing is known.
+        examples: Inputs with two different numbers of rows.
         opaque: Names of further layers to see as one node.
 
     Attributes:
@@ -49,17 +48,15 @@ class Tracer(fx.Tracer):
 
     proxy_buffer_attributes = True
 
-    def __init__(self, root: nn.Module, examples: tuple[Tensor, Tensor] | None, opaque: dict[str, str]) -> None:
+    def __init__(self, twin: nn.Module | None, examples: tuple[Tensor, ...], opaque: dict[str, str]) -> None:
         super().__init__(autowrap_functions=_FACTORIES)
         # Where torch itself is looked up too, as in torch.zeros(x.size(0), 8).
         self._autowrap_search.append(torch)
-        self.examples, self.opaque = examples, opaque
+        self.twin, self.examples, self.opaque = twin, examples, opaque
         self.values: dict[fx.Node, Pair] = {}
         self.draws = False
         self.failed: str | None = None
         self._thread, self._computing = threading.get_ident(), False
-        # Computes; the other one is traced, and may have been told to be in training.
-        self._twin = copy.deepcopy(root, shared_tensors(root)).eval()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether a layer is one node."""
@@ -75,9 +72,9 @@ class Tracer(fx.Tracer):
         proxy: Any = super().create_proxy(kind, target, args, kwargs, *rest, **options)
         node: fx.Node = proxy.node
         node.meta["place"] = _place_of_caller()
-        if self.examples is None:
+        if self.twin is None:
             return proxy
-        one, other = self._computed(node, self.examples)
+        one, other = self._computed(node, self.twin)
         asked = args[1] if target is getattr else target if kind == "call_method" else None
         if one == other if asked in _FACTS else asked == "size" and isinstance(one, int) and one == other:
             self.graph.erase_node(node)
@@ -114,11 +111,11 @@ class Tracer(fx.Tracer):
         """Return what a node gives for both examples; nothing known is two times None."""
         return self.values.get(node, (None, None))
 
-    def _computed(self, node: fx.Node, examples: tuple[Tensor, Tensor]) -> Pair:
+    def _computed(self, node: fx.Node, twin: nn.Module) -> Pair:
         if node.op == "placeholder":
-            return examples[0].clone(), examples[1].clone()
+            return self.examples[0].clone(), self.examples[1].clone()
         with self._apart():
-            return self._computed_for(node, 0), self._computed_for(node, 1)
+            return self._computed_for(node, 0, twin), self._computed_for(node, 1, twin)
 
     @contextmanager
     def _apart(self) -> Iterator[None]:
@@ -132,11 +129,11 @@ class Tracer(fx.Tracer):
             self.draws |= not torch.equal(torch.get_rng_state(), before)
             torch.set_rng_state(before)
 
-    def _computed_for(self, node: fx.Node, which: int) -> Any:
+    def _computed_for(self, node: fx.Node, which: int, twin: nn.Module) -> Any:
         args, kwargs = fx.map_arg((node.args, node.kwargs), lambda source: self._value(source, which))
         target: Any = node.target
         if node.op == "call_module":
-            return self._twin.get_submodule(target)(*args, **kwargs)
+            return twin.get_submodule(target)(*args, **kwargs)
         if node.op == "call_method":
             return getattr(args[0], target)(*args[1:], **kwargs)
         if node.op == "call_function":
@@ -148,7 +145,7 @@ class Tracer(fx.Tracer):
             # The tracer keeps constants on the network that it traces, without a proxy of their own.
             path, _, name = str(node.target).rpartition(".")
             found = getattr(self.root.get_submodule(path), name)
-            # What follows may overwrite it.
+            # It is the network's own, and what follows may overwrite it.
             return found.clone() if isinstance(found, Tensor) else found
         return self.values[node][which]
 
@@ -203,11 +200,6 @@ class _Proxy(fx.Proxy):
             for value in tracer.known(self.node)
         )
         return one if one == other else None
-
-
-def shared_tensors(network: nn.Module) -> dict[int, Any]:
-    """Return what a copy of a network shares with it: its parameters, which may be large; buffers may be written to."""
-    return {id(tensor): tensor for tensor in network.parameters()}
 
 
 def shown_place(filename: str, line: int) -> str:
