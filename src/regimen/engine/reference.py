@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -108,10 +109,6 @@ class Training:
         self.weights = decaying(self.network)
         self.slices = batches(len(self.x), self.recipe.batch_size)
         total = self.recipe.epochs * len(self.slices)
-        groups = parameter_groups(
-            self.network, weight_decay=self.recipe.weight_decay, decay_all=self.recipe.decay_bias_and_norm
-        )
-        self.optimizer = self.recipe.optimizer.build(groups, self.recipe.lr)
         self.rates = learning_rates(
             self.recipe.schedule, self.recipe.lr, epochs=self.recipe.epochs, steps_per_epoch=len(self.slices)
         )
@@ -126,6 +123,16 @@ class Training:
     def _inputs(self, part: str) -> Tensor:
         """Return the rows of a part as they are kept in memory; `Prepared.scaled` makes inputs of images."""
         return self.data.x[part]
+
+    # Made when it is first used: engines with update rules of their own never do, and making the first one has PyTorch
+    # import its compiler, which takes more than a second.
+    @cached_property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """PyTorch's optimizer of the network's parameters."""
+        groups = parameter_groups(
+            self.network, weight_decay=self.recipe.weight_decay, decay_all=self.recipe.decay_bias_and_norm
+        )
+        return self.recipe.optimizer.build(groups, self.recipe.lr)
 
     def _take_stop_part(self) -> None:
         labels = self.y.numpy() if self.run.data.task == "classification" else None

@@ -43,9 +43,8 @@ class Bundle:
         self.base: nn.Module = first.network
         self.layout = Layout.of(self.base, first.weights)
         self.parameters = torch.stack([self.layout.row(member.network) for member in members]).requires_grad_()
-        names = [name for name, _ in self.base.named_buffers()]
-        columns = [dict(member.network.named_buffers()) for member in members]
-        self.buffers: State = {name: torch.stack([column[name] for column in columns]) for name in names}
+        kept = [_not_learned(member.network) for member in members]
+        self.buffers: State = {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
         self.objective = StackedObjective.of([member.objective for member in members], first.data.outputs)
         self.constraints = Constraints(recipes, self.layout)
         self.optimizer = stacked_optimizer([recipe.optimizer for recipe in recipes], self.parameters.detach())
@@ -228,6 +227,12 @@ class Bundle:
         for part in (self.objective, self.constraints, self.optimizer, self.average):
             if part is not None:
                 part.select(kept)
+
+
+def _not_learned(network: nn.Module) -> State:
+    """Return what is stacked beside the parameters that are learned: buffers, and parameters that are frozen."""
+    frozen = {name: p.detach() for name, p in network.named_parameters() if not p.requires_grad}
+    return frozen | dict(network.named_buffers())
 
 
 @contextmanager

@@ -12,10 +12,10 @@ from regimen.run import Recipe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
-    """Where the parameters of a network lie in a row of numbers: the weights come first.
+    """Where the parameters that a network learns lie in a row of numbers: the weights come first.
 
     Attributes:
-        names: Of `named_parameters()`, which lists tied ones once.
+        names: Of `named_parameters()`, which lists tied ones once, without those that are frozen.
         shapes: Their shapes.
         matrices: How many of them are weights, which decay and are constrained.
     """
@@ -28,7 +28,8 @@ class Layout:
     def of(cls, network: nn.Module, weights: Iterable[nn.Parameter]) -> "Layout":
         """Return the layout of a network's parameters, of which these are weights."""
         decaying = set(map(id, weights))
-        ordered = sorted(network.named_parameters(), key=lambda named: id(named[1]) not in decaying)
+        learned = [named for named in network.named_parameters() if named[1].requires_grad]
+        ordered = sorted(learned, key=lambda named: id(named[1]) not in decaying)
         return cls(
             names=tuple(name for name, _ in ordered),
             shapes=tuple(parameter.shape for _, parameter in ordered),

@@ -138,7 +138,7 @@ class _Reference(Training):
         # Gradients of activations take about as much as the activations.
         self.bytes = 2 * sum(kept.values()) + parameters + self._data_bytes()
         found: dict[str, Tensor | None] = {"outputs": outputs}
-        found |= {f"gradient of {name}": p.grad for name, p in self.network.named_parameters()}
+        found |= {f"gradient of {name}": p.grad for name, p in self.network.named_parameters() if p.requires_grad}
         return found | {f"buffer {name}": buffer for name, buffer in self.network.named_buffers()}
 
     def _data_bytes(self) -> int:

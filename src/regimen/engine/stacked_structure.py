@@ -30,18 +30,15 @@ def why_not_stackable(network: nn.Module) -> str | None:
 
     Example:
         >>> why_not_stackable(nn.Linear(3, 2).requires_grad_(False))
-        'has frozen parameters (weight)'
+        'has nothing to learn'
     """
-    parameters = dict(network.named_parameters())
-    if not parameters:
-        return "has no parameters"
-    if len({parameter.dtype for parameter in parameters.values()}) > 1:
+    learned = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not learned:
+        return "has nothing to learn"
+    if len({parameter.dtype for parameter in learned}) > 1:
         return "has parameters of several types"
-    if not all(parameter.is_floating_point() for parameter in parameters.values()):
+    if not learned[0].is_floating_point():
         return "has parameters that are no real numbers"
-    frozen = [name for name, parameter in parameters.items() if not parameter.requires_grad]
-    if frozen:
-        return f"has frozen parameters ({frozen[0]})"
     for name, module in network.named_modules():
         if isinstance(module, StreamLayer) and type(module) not in KEYED and type(module) not in KEYED.values():
             return f"has a noisy layer of its own kind ({name})"
