@@ -53,7 +53,7 @@ class Drawing(Plain):
 class Frozen(Plain):
     def __init__(self) -> None:
         super().__init__()
-        self.second.bias.requires_grad_(False)
+        self.second.requires_grad_(False)
 
 
 class Unused(Plain):
@@ -103,7 +103,6 @@ REFUSED: dict[type[nn.Module], str] = {
     Deciding: "its forward decides by the values of tensors, which differ from run to run",
     Reading: "its forward reads numbers out of tensors, which differ from run to run",
     Drawing: "it draws random numbers of its own from PyTorch's generator",
-    Frozen: "has frozen parameters (second.bias)",
     Unused: "a parameter gets no gradient (spare.weight)",
     Counting: "one step of it differs from the reference engine's (buffer seen)",
     Random: "its networks differ in more than parameters, buffers and rates",
@@ -129,8 +128,11 @@ def test_what_can_not_be_stacked_is_trained_by_the_reference_and_told_why(
         assert result.why == f"stacked: {REFUSED[network]}"
 
 
-def test_a_network_of_the_users_own_is_stacked_and_equal_to_each_trained_alone(make_run: MakeRun) -> None:
-    runs = own_runs(make_run, Plain, optimizer=SGD(momentum=0.9))
+@pytest.mark.parametrize("network", [Plain, Frozen])
+def test_a_network_of_the_users_own_is_stacked_and_equal_to_each_trained_alone(
+    make_run: MakeRun, network: type[nn.Module]
+) -> None:
+    runs = own_runs(make_run, network, optimizer=SGD(momentum=0.9), decoupled_weight_decay=0.1, clip_norm=0.5, l1=1e-3)
     assert probe(runs).reason == ""
     results = train(runs, engine="stacked", processes=1, keep=("weights",))
     for run, result in zip(runs, results, strict=True):
