@@ -197,9 +197,9 @@ def test_what_adds_to_numbers_is_left_out_of_a_study_of_whole_numbers_with_a_not
     everything, _ = candidate_arms("all", **named, samples=SAMPLES)
     arms, notes = candidate_arms("all", **named, samples=tokens)
     refused = {"input_noise", "mixup", "input_dropout"}
-    left_out = [arm.name for arm in everything if refused & set(arm.setting)]
-    assert left_out and [arm for arm in everything if arm.name not in left_out] == arms
-    assert all(any(note.startswith(f"{name} is left out: ") for note in notes) for name in left_out)
+    left_out = [arm for arm in everything if refused & set(arm.setting)]
+    assert left_out and [arm for arm in everything if arm not in left_out] == arms
+    assert {note.partition(" is left out: ")[0] for note in notes} == {arm.technique for arm in left_out}
 
 
 def test_amounts_of_samples_are_confirmed_in_their_unit() -> None:

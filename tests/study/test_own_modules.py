@@ -151,3 +151,13 @@ def test_techniques_for_modules_of_ones_own_come_first_where_they_have_a_place(
     names = [arm.technique for arm in arms]
     assert [name for name in names if name in ("dropout_scale", "drop_path")] == own
     assert len(names) == (10 if own else 8)
+
+
+def test_a_technique_without_a_place_is_noted_once_for_all_its_settings(trial: Callable[..., Trial]) -> None:
+    found = trial(Net)
+    arms, notes = candidate_arms(
+        "drop_path,dropout", task="classification", baseline=found.baseline, model=found.check.model, breadth="all",
+        refusal=found.refusal,
+    )  # fmt: skip
+    assert [arm.name for arm in arms] == ["dropout=0.3", "dropout=0.5", "dropout=0.7"]
+    assert [note.partition(":")[0] for note in notes] == ["drop_path is left out", "dropout=0.1 is left out"]

@@ -67,17 +67,26 @@ def candidate_arms(
     )
     if techniques is None and breadth != "all":
         ranked = [place for place in ranked if not place[0] and (breadth == "settings" or not place[1])]
-    arms, notes = [], []
-    for _, _, setting, position in ranked:
-        arm = _arm(chosen[position], setting)
-        reason = _ruled_out(arm, baseline, model, samples, refusal)
-        if reason is None:
-            arms.append(arm)
-        else:
-            notes.append(f"{arm.name} is left out: {reason}")
+    tried = [_arm(chosen[position], setting) for _, _, setting, position in ranked]
+    reasons = [_ruled_out(arm, baseline, model, samples, refusal) for arm in tried]
+    arms = [arm for arm, reason in zip(tried, reasons, strict=True) if reason is None]
+    notes = _left_out(tried, reasons)
     if not arms:
         raise OptionError(f"--techniques: nothing is left to try: {'; '.join(notes)}")
     return arms, notes
+
+
+def _left_out(arms: Sequence[Arm], reasons: Sequence[str | None]) -> list[str]:
+    """Return what is left out and why; a technique whose settings all are, for one reason, once."""
+    of: dict[str, list[str | None]] = {}
+    for arm, reason in zip(arms, reasons, strict=True):
+        of.setdefault(arm.technique, []).append(reason)
+    names = [
+        arm.technique if len(of[arm.technique]) > 1 and set(of[arm.technique]) == {reason} else arm.name
+        for arm, reason in zip(arms, reasons, strict=True)
+    ]
+    refused = [(name, reason) for name, reason in zip(names, reasons, strict=True) if reason is not None]
+    return list(dict.fromkeys(f"{name} is left out: {reason}" for name, reason in refused))
 
 
 def _arm(technique: Technique, setting: int) -> Arm:
