@@ -134,9 +134,9 @@ class Bundles:
         return baseline
 
     def _tell(self, alive: list[Candidate], candidate: Candidate, *, pruned: bool) -> None:
-        """Tell the study of a candidate, which then leaves the list."""
+        """Take a candidate from the list and tell the study of it."""
         # No Optuna study takes NaN, and a search for the best need not know which way of failing is worse.
         mean = math.fsum(candidate.values) / len(candidate.values) if candidate.values else math.nan
+        alive.remove(candidate)
         going_on = tell(self.study, candidate.trial.number, None if pruned or not math.isfinite(mean) else mean)
         self.exhausted |= not going_on
-        alive.remove(candidate)
