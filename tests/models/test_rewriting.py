@@ -261,6 +261,24 @@ def test_networks_of_one_arm_are_of_one_class_and_those_of_another_are_not() -> 
     assert vars(other)["rewritten"] != vars(of(ResidualMLP(), (1, 8, 8), dropout=(0.1,)).network)["rewritten"]
 
 
+class Centered(nn.Module):
+    """Has a tensor that no layer has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.relu(self.a(x - torch.tensor([0.5, 0.25, 0.0, 1.0]))))
+
+
+def test_tensors_of_the_forward_come_along_and_the_mode_of_the_network_is_that_of_what_is_inserted() -> None:
+    plain = Centered().eval()
+    network = of(copy.deepcopy(plain), (4,), dropout=(0.5,)).network
+    assert torch.equal(copy.deepcopy(network)(inputs_of((4,))), plain(inputs_of((4,))))
+    assert not network.inserted.dropout_0.training
+
+
 class Gated(nn.Module):
     """A gate, an activation of the outputs, one of the parameters, and one hidden activation used twice."""
 
