@@ -150,11 +150,8 @@ class Training:
         model = self.run.model
         if not isinstance(model, OwnModule):
             return self._trained(on_epoch)
-        repair = "correct it and start anew; runs that are finished are kept"
-        with (
-            torch.random.fork_rng(devices=[]),
-            model.guard(f"training {model.name}", repair=repair, kind=EngineError),
-        ):
+        guard = model.guard(f"training {model.name}", repair="correct it and start anew", kind=EngineError)
+        with torch.random.fork_rng(devices=[]), guard:
             return self._trained(on_epoch)
 
     def _trained(self, on_epoch: Callable[[int], None] | None) -> RunResult:
