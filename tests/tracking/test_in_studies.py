@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner
 
 from regimen.cli.commands import app
+from regimen.cli.request import StudyRequest
+from regimen.cli.study import read_command_line
 from regimen.data import Table, load
 from regimen.errors import TrackingError
 from regimen.models import MLP
@@ -154,3 +156,9 @@ def test_a_tracker_whose_package_is_missing_is_refused_before_anything_is_writte
     assert done.exit_code == 2
     assert "pip install 'torch-regimen[tensorboard]'" in done.output
     assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_to_go_on_with_asks_for_the_same_trackers() -> None:
+    asked = StudyRequest(data="iris", track=("csv", "mlflow"), out="o", resume=True)
+    assert "--track csv,mlflow" in asked.command_line("study")
+    assert read_command_line(asked.command_line("study")) == asked
