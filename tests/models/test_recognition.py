@@ -230,7 +230,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "mode": (
         lambda: Calls(lambda self, x: self.c(x * 2.0 if self.training else x)), "something else in training"
     ),
-    "convolution": (lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 1, 4), nn.Flatten()), "is a Unflatten"),
+    "convolution": (
+        lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 1, 4), nn.Flatten()), "is a Conv1d with weights"
+    ),
 }  # fmt: skip
 
 

@@ -76,6 +76,13 @@ def _unusual(network: nn.Module) -> str | None:
             return f"{which} has hooks"
         if type(layer).train is not nn.Module.train:
             return f"{which} has a method train of its own"
+        inner = not any(True for _ in layer.children())
+        if (
+            inner
+            and type(layer) not in (nn.Linear, nn.BatchNorm1d, nn.LayerNorm)
+            and any(True for _ in layer.parameters())
+        ):
+            return f"{which} is a {type(layer).__name__} with weights"
     for name, tensor in network.named_parameters():
         if not tensor.requires_grad:
             return f"its parameter {name} is not trained"

@@ -1,6 +1,7 @@
 """A tracer of torch.fx that knows the sizes of tensors: a forward may look at all but the number of rows."""
 
 import inspect
+import math
 import operator
 import sys
 import threading
@@ -21,8 +22,10 @@ _OTHERS = (*torch.__path__, *regimen.__path__, "<eval_with_key>", "<frozen")
 # What tells about a tensor without looking at its values; not where it lies, which may be changed later.
 _SIZES = ("size", "shape")
 _FACTS = ("dim", "ndimension", "ndim", "dtype", "is_floating_point", "is_complex")
-# Functions of torch that do not see that a size they are given is a proxy.
+# Functions that do not see that a number they are given is a proxy. Not all of math, as fx has it: wrapping those for
+# each trace takes longer than the trace itself, and sizes are known.
 _FACTORIES = (torch.zeros, torch.ones, torch.full, torch.empty, torch.arange, torch.rand, torch.randn)
+_ROUNDINGS = (math.sqrt, math.floor, math.ceil)
 UNKNOWN = (
     "the number of rows is no plain number while the forward is traced; write x.size(0) as it is, without len or int"
 )
@@ -49,9 +52,9 @@ class Tracer(fx.Tracer):
     proxy_buffer_attributes = True
 
     def __init__(self, twin: nn.Module | None, examples: tuple[Tensor, ...], opaque: dict[str, str]) -> None:
-        super().__init__(autowrap_functions=_FACTORIES)
-        # Where torch itself is looked up too, as in torch.zeros(x.size(0), 8).
-        self._autowrap_search.append(torch)
+        super().__init__(autowrap_modules=(), autowrap_functions=(*_FACTORIES, *_ROUNDINGS))  # type: ignore[arg-type]
+        # Not only where they are imported by name.
+        self._autowrap_search += [torch, math]
         self.twin, self.examples, self.opaque = twin, examples, opaque
         self.values: dict[fx.Node, Pair] = {}
         self.draws = False
