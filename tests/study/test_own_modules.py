@@ -119,6 +119,18 @@ def test_recipes_that_do_nothing_or_have_no_place_are_left_out_with_the_reason(
     assert refusal is None if reason is None else refusal is not None and re.match(reason, refusal)
 
 
+class AlwaysOn(Net):
+    def forward(self, x: Tensor) -> Tensor:
+        output: Tensor = self.out(F.dropout(F.relu(self.hidden(x)), 0.2))
+        return output
+
+
+def test_dropout_that_is_always_on_is_told_of(trial: Callable[..., Trial]) -> None:
+    [note] = trial(AlwaysOn).notes
+    assert note.startswith("AlwaysOn, ") and "drops in evaluation too" in note
+    assert trial(Net).notes == ()
+
+
 def test_what_is_to_be_said_of_a_module_stands_in_the_plan() -> None:
     model = lambda: nn.Sequential(Net(), nn.Softmax(dim=1))  # noqa: E731
     plan = Study(data=IRIS, model=model, options=options(techniques="he")).run().results.plan

@@ -41,10 +41,9 @@ from regimen.cli.request import StudyRequest
 def study(**values: Any) -> None:
     """Find out which regularization helps on DATA, and train the network that it gives.
 
-    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes), a .csv, .tsv, .parquet or .npz file (an array `samples`, or
-    an X of more than two sides, is fed as it is), a table
-    of OpenML (openml:NAME), images by name (mnist, fashion-mnist, cifar10), a folder with a folder of images for each
-    class, or an IDX file.
+    DATA is a bundled table (digits, iris, wine, breast_cancer, diabetes), a .csv, .tsv, .parquet or .npz file (an array
+    `samples`, or an X of more than two sides, is fed as it is), a table of OpenML (openml:NAME), images by name (mnist,
+    fashion-mnist, cifar10), a folder with a folder of images for each class, or an IDX file.
 
     Writes report.html, results.json, recipe.toml and the trained model. Ctrl-C keeps what is finished, --resume goes
     on from there.

@@ -23,7 +23,7 @@ from regimen.report import results_table, write_report
 from regimen.report.quantities import plural
 from regimen.run import read_recipe
 from regimen.store import FILE, Store
-from regimen.study import Findings, Study, StudyOptions
+from regimen.study import Findings, Plan, Study, StudyOptions
 from regimen.study.layout import Layout
 from regimen.study.planning import make_plan
 from regimen.tracking import open_trackers, require_trackers
@@ -46,9 +46,10 @@ def conduct(request: StudyRequest) -> None:
         folder = Folder(path=found.path)
     else:
         table = load(request.data, **request.table_options)
-        require_plan(table, options)
+        plan = require_plan(table, options)
         folder = claim(request.out, table.name, resumable=True)
-        for note in table.notes:
+        # What has no place in a module of the user's own is told before hours of training, not after.
+        for note in (*table.notes, *(plan.notes if plan.model_digest else ())):
             click.echo(printable(f"note: {note}"), err=True)
         found = Found(path=folder.path, request=request, table=table)
     placed = replace(found.request, out=str(folder.path), resume=True)
@@ -85,8 +86,8 @@ def study_options(request: StudyRequest) -> StudyOptions:
     return StudyOptions(baseline=baseline, **given)
 
 
-def require_plan(table: Data, options: StudyOptions) -> None:
-    """Refuse options that do not fit the data before anything is written, by planning once for nothing.
+def require_plan(table: Data, options: StudyOptions) -> Plan:
+    """Refuse options that do not fit the data before anything is written, by planning once; return that plan.
 
     A budget in seconds alone can not be tried without training.
 
@@ -95,9 +96,8 @@ def require_plan(table: Data, options: StudyOptions) -> None:
     """
     limit = options.limit
     tried = replace(options, budget=None) if limit is not None and limit.unit == "s" else options
-    make_plan(
-        Layout.of(table, folds=options.folds or 0), tried, Trainer([table], processes=1), processes=1, started=0.0
-    )
+    layout = Layout.of(table, folds=options.folds or 0)
+    return make_plan(layout, tried, Trainer([table], processes=1), processes=1, started=0.0)
 
 
 def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: StudyRequest) -> Findings:

@@ -9,6 +9,7 @@ from regimen.errors import OptionError, StoreError
 from regimen.models import Model, OwnModule, parse_model
 from regimen.models.adapting import Change, Wishes
 from regimen.models.own_source import names_own_module
+from regimen.models.rewriting_functional import ALWAYS_ON
 from regimen.run import Recipe, Run
 from regimen.run.own import wishes_of
 from regimen.run.own_check import OwnCheck
@@ -51,7 +52,10 @@ class Trial:
             task=run.data.task,
             whole=not example.is_floating_point(),
         )
-        return cls(check=check, baseline=run.recipe, notes=check.require(run.recipe))
+        notes = check.require(run.recipe)
+        changes = check.adapted(run.recipe).changes
+        told = [f"{check.model.name}, {one.place}: {one.what}" for one in changes if _is_told(one)]
+        return cls(check=check, baseline=run.recipe, notes=(*notes, *told))
 
     def refusal(self, recipe: Recipe) -> str | None:
         """Return why a recipe can not be applied, or changes nothing against the baseline; None if it does."""
@@ -69,6 +73,11 @@ class Trial:
             if changes == _changes(self.check, other):
                 return f"nothing is inserted behind a convolution of {name}, whose channels could be dropped"
         return None
+
+
+def _is_told(change: Change) -> bool:
+    """Return whether a change, which the baseline makes too, is news to whoever wrote the module."""
+    return ALWAYS_ON in change.what or change.what.startswith("not looked into")
 
 
 # A command plans twice, once for nothing: see `cli.study_session.require_plan`.
