@@ -203,7 +203,7 @@ class AlwaysOn(nn.Module):
 def test_dropout_that_is_on_in_evaluation_is_told_of_and_off() -> None:
     adapted = of(AlwaysOn(), (6,))
     first, second = adapted.changes
-    assert "dropout 0.4 (as written), site 4; written without training=, which drops in evaluation too" in first.what
+    assert "dropout 0.4 (as written), site 4; as written it drops in evaluation too" in first.what
     assert re.fullmatch(r"dropout \(test_rewriting.py line \d+\)", first.place)
     assert second.what == "dropout 0.1 (as written), site 5"
     network, x = adapted.network.eval(), inputs_of((6,))

@@ -168,6 +168,34 @@ def test_constants_that_depend_on_the_mode_go_on_to_do_so() -> None:
     assert draws_elsewhere(network) == "scaled_dot_product_attention draws by the generator of PyTorch"
 
 
+@pytest.mark.parametrize("positional", [False, True])
+@pytest.mark.parametrize("always", [False, True])
+def test_dropout_of_attention_takes_rates_and_is_off_in_evaluation(always: bool, positional: bool) -> None:
+    def attend(self: Any, x: Tensor) -> Tensor:
+        p = 0.5 if always or self.training else 0.0
+        x = self.linear(x)
+        attended = F.scaled_dot_product_attention
+        return self.out((attended(x, x, x, None, p) if positional else attended(x, x, x, dropout_p=p)).mean(dim=1))
+
+    network = Calls(attend)
+    (change,) = adapt(network, Wishes(dropout_scale=0.5), key=1, inputs=(4, 6)).changes
+    assert "dropout of its attention weights 0.25 (was 0.5), drawn by PyTorch's generator" in change.what
+    assert ("drops in evaluation too" in change.what) is always
+    x, seen = torch.ones(2, 4, 6), []
+
+    class Seen(torch.overrides.TorchFunctionMode):
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function is F.scaled_dot_product_attention:
+                seen.append(args[4] if positional else kwargs["dropout_p"])
+            return function(*args, **(kwargs or {}))
+
+    with Seen():
+        network.train()(x)
+        network.eval()(x)
+    assert seen == [0.25, 0.0]
+    assert "scaled_dot_product_attention draws" in str(draws_elsewhere(network.train()))
+
+
 @pytest.mark.parametrize(
     "draw",
     [

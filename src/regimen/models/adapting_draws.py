@@ -3,7 +3,7 @@
 from torch import fx, nn
 
 from regimen.models.adapting_existing import TWINS, draws_inside
-from regimen.models.rewriting_nodes import dropout_arguments, name_of, words_for
+from regimen.models.rewriting_nodes import attention_rate, dropout_arguments, name_of, words_for
 from regimen.models.rewriting_trace import training_graph
 from regimen.nn import StreamLayer
 
@@ -52,4 +52,4 @@ def _draws(node: fx.Node) -> bool:
     if "dropout" in name_of(node):
         p, training, _ = dropout_arguments(node)
         return training is not False and p != 0.0
-    return name_of(node) in _DRAWING or bool(node.kwargs.get("dropout_p", 0.0))
+    return name_of(node) in _DRAWING or attention_rate(node) != 0.0

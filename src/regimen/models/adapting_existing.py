@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from torch import nn
 
@@ -26,18 +27,24 @@ NOUNS: dict[type[nn.Module], str] = {
 }
 
 
+class HasDropout(Protocol):
+    """What has a rate of dropout that PyTorch's generator draws."""
+
+    dropout: Any
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Existing:
     """A noisy layer that a network has.
 
     Attributes:
         place: Where it is, in words.
-        layer: The layer, or one of torch.nn with dropout inside.
+        layer: The layer, or one of torch.nn with dropout inside, or a call with its rate as `dropout`.
         note: What else there is to say; may be empty.
     """
 
     place: str
-    layer: nn.Module
+    layer: nn.Module | HasDropout
     note: str = ""
 
     @property
@@ -61,7 +68,7 @@ class Existing:
         if isinstance(self.layer, stream.StreamLayer):
             self.layer.p = rate
         else:
-            self.layer.dropout = rate  # type: ignore[assignment]
+            self.layer.dropout = rate
 
     def described(self, before: float) -> str:
         """Return in words what it does now, and at which rate it did so before."""

@@ -68,6 +68,10 @@ class Rewriting:
             new = self.graph.call_module(self._registered(layer, name), (node.args[argument],))
         node.update_arg(argument, new)
 
+    def change(self) -> None:
+        """Say that the graph was changed, and has to become the forward."""
+        self._rewritten = True
+
     def drop_inputs(self, p: float) -> stream.StreamLayer:
         """Put dropout before the forward, at site 0, which is nobody's ordinal but the network's."""
         layer = stream.Dropout(p, seed=self.key, site=0)
@@ -108,7 +112,7 @@ class Rewriting:
                 )
 
     def _registered(self, layer: nn.Module, name: str) -> str:
-        self._rewritten = True
+        self.change()
         number = next(n for n in itertools.count() if f"{name}_{n}" not in self.layers)
         self._keep(layer, f"{name}_{number}")
         return f"{self.name}.{name}_{number}"

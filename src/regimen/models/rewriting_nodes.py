@@ -109,3 +109,10 @@ def dropout_arguments(node: fx.Node) -> tuple[Any, Any, bool]:
     overwrites = getattr(node.target, "__name__", "").endswith("_") or given.get("inplace") is True
     # torch.dropout has no defaults, and calls the flag train.
     return given.get("p", 0.5), given.get("training", given.get("train", True)), overwrites
+
+
+def attention_rate(node: fx.Node) -> Any:
+    """Return the rate of dropout that a call of `scaled_dot_product_attention` has; 0 for all other calls."""
+    if name_of(node) != "scaled_dot_product_attention":
+        return 0.0
+    return node.args[4] if len(node.args) > 4 else node.kwargs.get("dropout_p", 0.0)
