@@ -186,6 +186,19 @@ def test_drop_path_is_on_the_branch_and_its_rates_grow(make: type[nn.Module], su
     assert not block.weight.grad.any()
 
 
+def test_the_inputs_may_be_dropped_and_be_one_of_the_ways_of_a_sum() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(x + F.relu(self.a(x)))
+
+    places = [change.place for change in of(Net(), (4,), input_dropout=0.1, drop_path=0.1, dropout=(0.5,)).changes]
+    assert [re.sub(r" \(.*", "", place) for place in places] == ["input", "after relu", "branch of add"]
+
+
 class AlwaysOn(nn.Module):
     """The classical mistake: dropout functions do not know whether the network is in training."""
 
@@ -258,7 +271,10 @@ def test_networks_of_one_arm_are_of_one_class_and_those_of_another_are_not() -> 
     assert kinds[0] is kinds[1]
     assert type(other) is not kinds[0]
     assert type(other).__name__ == "ResidualMLP"
-    assert vars(other)["rewritten"] != vars(of(ResidualMLP(), (1, 8, 8), dropout=(0.1,)).network)["rewritten"]
+    assert (
+        vars(other)["_rewritten_forward"]
+        != vars(of(ResidualMLP(), (1, 8, 8), dropout=(0.1,)).network)["_rewritten_forward"]
+    )
 
 
 class Centered(nn.Module):

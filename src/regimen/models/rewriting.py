@@ -47,19 +47,17 @@ class Rewriting:
         """Let a layer do what a node does to its first input."""
         with self.graph.inserting_before(node):
             new = self.graph.call_module(self._registered(layer, name), (node.all_input_nodes[0],))
-        assert self.traced is not None
-        self.traced.evaluation.pop(node, None)
-        if node in self.traced.values:
-            self.traced.values[new] = self.traced.values[node]
-        if node in self.traced.by_row:
-            self.traced.by_row.add(new)
+        self._know_as(new, node)
         node.replace_all_uses_with(new)
         self.graph.erase_node(node)
+        assert self.traced is not None
+        self.traced.evaluation.pop(node, None)
 
     def insert_behind(self, node: fx.Node, layer: nn.Module, name: str) -> None:
         """Put a layer between a node and all that use it."""
         with self.graph.inserting_after(node):
             new = self.graph.call_module(self._registered(layer, name), (node,))
+        self._know_as(new, node)
         node.replace_all_uses_with(new, delete_user_cb=lambda user: user is not new)
 
     def insert_before(self, node: fx.Node, argument: int, layer: nn.Module, name: str) -> None:
@@ -93,7 +91,7 @@ class Rewriting:
             code = fx.GraphModule(self.network, self.graph)
             self.network.__class__ = _with_forward(kind, _Forward(type(code).forward, code.code))
             # Read by those who tell networks apart by what they are made of.
-            vars(self.network)["rewritten"] = code.code
+            vars(self.network)["_rewritten_forward"] = code.code
         if INPUT in self.layers:
             kind = type(self.network)
             self.network.__class__ = _with_input(kind, self.name)
@@ -110,6 +108,14 @@ class Rewriting:
                 node.kwargs = merged(
                     node.kwargs, kwargs, lambda *pair: self.graph.call_function(by_mode, (mode, *pair))
                 )
+
+    def _know_as(self, new: fx.Node, node: fx.Node) -> None:
+        """Take down that a new node gives tensors of the shape of another."""
+        assert self.traced is not None
+        if node in self.traced.values:
+            self.traced.values[new] = self.traced.values[node]
+        if node in self.traced.by_row:
+            self.traced.by_row.add(new)
 
     def _registered(self, layer: nn.Module, name: str) -> str:
         self.change()
