@@ -57,5 +57,6 @@ def _sections() -> Iterator[tuple[str, list[tuple[str, str]]]]:
             ("results", f"{Path('runs').resolve()}, unless --out names another folder"),
             ("models", f"mlp ({parse_model('mlp').name}), mlp:256x256, mlp:64:tanh, mlp:linear"),
             ("", f"for images cnn ({parse_model('cnn').name}), cnn:32p,64p:linear, cnn:8s2p:50:tanh:k5p2"),
+            ("", "of your own FILE.py:FUNCTION, a function or class without arguments that makes a torch.nn.Module"),
         ],
     )
