@@ -181,7 +181,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "residual": (lambda: Calls(lambda self, x: self.c(x + self.a(x))), "add .* takes more than the output"),
     "branch": (lambda: Calls(lambda self, x: self.c(self.a(x)) * self.b(x)[:, :2]), "takes more than the output"),
     "unused": (lambda: Calls(lambda self, x: self.c(F.relu(self.a(x)))), "its parameter b.bias is not used"),
-    "scaled": (lambda: Calls(lambda self, x: self.c(self.a(x) * self.scale)), "mul .* takes more than"),
+    "scaled": (lambda: Calls(lambda self, x: self.c(self.a(x) * self.scale)), "mul .* uses a parameter outside"),
     "twice": (lambda: nn.Sequential(LINEAR, nn.ReLU(), LINEAR), "the layer 0 is used twice"),
     "tied": (_tied, "its parameter (0|2).weight is (shared|not used)"),
     "softmax": (lambda: nn.Sequential(nn.Linear(4, 2), nn.Softmax(1)), "the layer 1 is a Softmax"),
@@ -229,6 +229,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     ),
     "mode": (
         lambda: Calls(lambda self, x: self.c(x * 2.0 if self.training else x)), "something else in training"
+    ),
+    "transformer": (
+        lambda: nn.Sequential(nn.TransformerEncoderLayer(4, 2, 8), nn.Linear(4, 2)), "0 is a TransformerEncoderLayer"
     ),
     "convolution": (
         lambda: nn.Sequential(nn.Unflatten(1, (1, 4)), nn.Conv1d(1, 1, 4), nn.Flatten()), "is a Conv1d with weights"

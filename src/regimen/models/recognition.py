@@ -12,6 +12,9 @@ from regimen.models.layers import ActivationLayer, DropoutLayer, FlattenLayer, L
 from regimen.models.rewriting_nodes import RESHAPES, layer_of, name_of, usual_activation, words_for
 from regimen.models.rewriting_trace import MODES, Traced, trace
 
+_WEIGHTED = (nn.Linear, nn.BatchNorm1d, nn.LayerNorm)
+_FRAMES = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Chain:
@@ -76,12 +79,7 @@ def _unusual(network: nn.Module) -> str | None:
             return f"{which} has hooks"
         if type(layer).train is not nn.Module.train:
             return f"{which} has a method train of its own"
-        inner = not any(True for _ in layer.children())
-        if (
-            inner
-            and type(layer) not in (nn.Linear, nn.BatchNorm1d, nn.LayerNorm)
-            and any(True for _ in layer.parameters())
-        ):
+        if _is_one(layer) and type(layer) not in _WEIGHTED and any(True for _ in layer.parameters()):
             return f"{which} is a {type(layer).__name__} with weights"
     for name, tensor in network.named_parameters():
         if not tensor.requires_grad:
@@ -89,6 +87,12 @@ def _unusual(network: nn.Module) -> str | None:
         if tensor.dtype != torch.float32 or tensor.device.type != "cpu":
             return f"its parameter {name} is {tensor.dtype} on {tensor.device}"
     return None
+
+
+def _is_one(layer: nn.Module) -> bool:
+    """Return whether a layer is one that a chain may have or not, rather than a frame around others."""
+    of_torch = type(layer).__module__.startswith("torch.nn.")
+    return not any(True for _ in layer.children()) or (of_torch and not isinstance(layer, _FRAMES))
 
 
 @dataclass
@@ -132,6 +136,8 @@ class _Links:
             if self.traced.shape(node) is None or node.op == "get_attr":
                 continue  # a size, or a parameter on its own, which is missed by what follows
             sources = [source for source in node.all_input_nodes if self.traced.shape(source) is not None]
+            if any(source.op == "get_attr" for source in sources):
+                raise _Unfit(f"{words_for(node, self.network)} uses a parameter outside of its layer")
             if node.op != "placeholder" and sources != [last]:
                 raise _Unfit(f"{words_for(node, self.network)} takes more than the output of the layer before")
             last = node
