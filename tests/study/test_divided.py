@@ -15,7 +15,7 @@ from regimen.errors import DataError, OptionError
 from regimen.models import MLP, own_module
 from regimen.records import Results, RunResult
 from regimen.run import Recipe, Run, SavedModel
-from regimen.stats import jackknife_se
+from regimen.stats import jackknife_se, new_rows_interval
 from regimen.study import Findings, Study, StudyOptions
 from regimen.study.confirming import clusters_of, compare_on_rows
 from regimen.study.family import candidate_arms, fit, full_shape
@@ -119,6 +119,22 @@ def test_sizes_of_parts_are_means_over_pairs_that_differ() -> None:
     trained = [len(layout.search_pair(0, pair)[1].train) for pair in range(4)]
     assert len(set(trained)) > 1
     assert results.data.rows.train == round(np.mean(trained))
+
+
+def test_the_interval_for_new_groups_goes_by_the_mean_sizes_of_uneven_pairs() -> None:
+    data = table(group=np.floor(np.sqrt(np.arange(120) * 4)).astype(int))
+    results = conduct(data, pairs=4, techniques="he").results
+    layout = Layout.of(data)
+    splits = [layout.search_pair(0, pair)[1] for pair in range(4)]
+    train, validation = (round(np.mean([len(getattr(s, part)) for s in splits])) for part in ("train", "validation"))
+    assert train != len(splits[0].train)
+    metrics = {
+        arm: np.array([run.metric for run in results.runs if run.phase == "search" and run.arm == arm])
+        for arm in ("baseline", "he")
+    }
+    [one] = results.techniques
+    expected = new_rows_interval(metrics["he"] - metrics["baseline"], n_validation=validation, n_train=train)
+    assert one.ci_new_rows == pytest.approx(expected)
 
 
 def test_intervals_on_shared_rows_leave_out_whole_groups() -> None:
