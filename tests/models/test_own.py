@@ -136,6 +136,21 @@ def test_a_value_that_shows_in_no_layer_tells_functions_apart_too() -> None:
     assert own_module(scaled(2.0)) != own_module(scaled(3.0))
 
 
+def test_pretrained_weights_tell_modules_apart_and_drawn_ones_do_not() -> None:
+    def pretrained(value: float) -> Callable[[], nn.Module]:
+        weights = torch.full((3, 4), value)
+
+        def net() -> nn.Module:
+            made = nn.Linear(4, 3)
+            made.weight = nn.Parameter(weights.clone())
+            return made
+
+        return net
+
+    assert own_module(pretrained(1.0)) == own_module(pretrained(1.0))
+    assert own_module(pretrained(1.0)) != own_module(pretrained(2.0))
+
+
 def test_a_class_without_source_is_told_apart_by_its_code() -> None:
     plain, other = executed(NET), executed(NET.replace("relu", "tanh"))
     assert own_module(plain) == own_module(executed("\n\n" + NET))

@@ -11,7 +11,7 @@ from regimen.data import Split, Table, from_arrays
 from regimen.errors import OptionError
 from regimen.models import own_module
 from regimen.nn import Dropout
-from regimen.run import Recipe, Run
+from regimen.run import Recipe, Run, SavedModel
 from regimen.run.own import MAKING, STEP, generator_seeds
 from regimen.streams import Purpose, counter3, philox
 
@@ -75,6 +75,28 @@ def test_seeds_of_steps_are_known_and_those_of_steps_alone() -> None:
     assert generator_seeds(7, STEP, first=3, count=3) == seeds[3:]
     assert not set(seeds) & set(generator_seeds(7, MAKING, first=0, count=6))
     assert len(set(seeds)) == 6
+
+
+def test_tied_weights_of_a_saved_model_stay_tied_and_predict_as_they_did() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second, self.out = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 3)
+            self.second.weight = self.first.weight
+
+        def forward(self, x: Tensor) -> Tensor:
+            output: Tensor = self.out(self.second(self.first(x).tanh()).tanh())
+            return output
+
+    run = run_of(own_module(Tied))
+    network = run.network(4, 3)
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    saved = SavedModel.of(run, [state])
+    [loaded] = saved.networks()
+    assert loaded.get_parameter("first.weight") is loaded.get_submodule("second").weight
+    x = torch.from_numpy(saved.preparation.apply(run.data, np.arange(60)))
+    with torch.no_grad():
+        np.testing.assert_array_equal(saved.predict_outputs(run.data), network.eval()(x).double().numpy())
 
 
 def test_a_lazy_module_learns_its_shapes_before_the_recipe_is_applied() -> None:

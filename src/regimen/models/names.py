@@ -7,7 +7,8 @@ from regimen.errors import OptionError, nearest
 from regimen.models.convnet import ConvNet, Convolution
 from regimen.models.layers import ACTIVATIONS
 from regimen.models.mlp import MLP
-from regimen.models.own import Factory, OwnModule, own_module
+from regimen.models.own import OwnModule, own_module
+from regimen.models.own_factories import Factory
 from regimen.models.own_source import names_own_module
 
 Described = MLP | ConvNet

@@ -3,21 +3,18 @@
 import hashlib
 import inspect
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cloudpickle
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from regimen.errors import EngineError, OptionError
-from regimen.models.own_source import UserCode, run_file, split_name, text_of_callable, text_of_file
+from regimen.errors import OptionError
+from regimen.models.own_factories import ByValue, Factory, InFile, loaded, named
+from regimen.models.own_source import UserCode, sha256, split_name, text_of_callable, text_of_file
 
-Factory = Callable[[], nn.Module]
 WRAPPED = "give a function that makes a new one each time, such as def net(): return Net(64, 10)"
 
 
@@ -31,7 +28,7 @@ class OwnModule:
     Attributes:
         name: `net.py:Net`, or `Net` for a function that was handed over in Python.
         factory: Makes the module.
-        digest: SHA-256, as hex, of the source and of the made module's layers and shapes.
+        digest: SHA-256, as hex, of the source, of the module's layers and shapes, and of weights that are not drawn.
         path: The file; None for a function that was handed over.
 
     Example:
@@ -81,88 +78,14 @@ def own_module(source: str | Factory) -> OwnModule:
     if isinstance(source, str):
         file, function = split_name(source)
         path, text = file.resolve(), text_of_file(file)
-        place = InFile(path=path, function=function, seal=_sha256(text), shown=str(file))
-        _check_factory(_loaded(place), f"{function} of {file}")
+        place = InFile(path=path, function=function, seal=sha256(text), shown=str(file))
+        _check_factory(loaded(place), f"{function} of {file}")
         drafted = OwnModule(name=f"{path.name}:{function}", factory=place, digest="", path=path)
     else:
-        _check_factory(source, _named(source))
+        _check_factory(source, named(source))
         text = text_of_callable(source)
-        drafted = OwnModule(name=_named(source), factory=ByValue.of(source), digest="")
+        drafted = OwnModule(name=named(source), factory=ByValue.of(source), digest="")
     return replace(drafted, digest=_digest(drafted, text))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class InFile:
-    """A function in a file, found again in any process.
-
-    Attributes:
-        path: The file.
-        function: Name of the function.
-        seal: SHA-256 of the source.
-        shown: The file as the user wrote it.
-    """
-
-    path: Path
-    function: str
-    seal: str
-    shown: str
-
-    def __call__(self) -> nn.Module:
-        """Return what the function returns."""
-        return _loaded(self)()
-
-
-@lru_cache(maxsize=32)
-def _loaded(place: InFile) -> Factory:
-    # Not as it is unpickled: an error there would end the worker process without a message.
-    if not place.path.is_file() or _sha256(text_of_file(place.path)) != place.seal:
-        raise EngineError(
-            f"{place.shown} has changed, or is gone, since the study or training began: restore it and go on with "
-            "--resume, or start a new one"
-        )
-    return run_file(place.path, place.function, place.shown)
-
-
-class ByValue:
-    """A function that is pickled with its code, as one of a script or notebook must be.
-
-    Args:
-        pickled: The function, by cloudpickle.
-        factory: The function itself, where it is at hand.
-    """
-
-    __slots__ = ("_factory", "pickled")
-
-    def __init__(self, pickled: bytes, factory: Factory | None = None) -> None:
-        self.pickled, self._factory = pickled, factory
-
-    @classmethod
-    def of(cls, factory: Factory) -> "ByValue":
-        """Return the function in a form that worker processes can get.
-
-        Raises:
-            OptionError: It holds on to something that can not be pickled.
-        """
-        repair = "let it make all that it needs itself, or put it into a file and name FILE.py:FUNCTION"
-        with UserCode(f"pickling {_named(factory)} for worker processes", None, repair=repair):
-            return cls(cloudpickle.dumps(factory), factory)
-
-    def __call__(self) -> nn.Module:
-        """Return what the function returns."""
-        if self._factory is None:
-            self._factory = _unpickled(self.pickled)
-        return self._factory()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Return what is pickled: the bytes alone, which are read at the first call."""
-        return ByValue, (self.pickled,)
-
-
-# One for all runs of a worker: classes that are unpickled anew each time are other classes.
-@lru_cache(maxsize=32)
-def _unpickled(pickled: bytes) -> Factory:
-    factory: Factory = cloudpickle.loads(pickled)
-    return factory
 
 
 def _check_factory(factory: Any, name: str) -> None:
@@ -188,7 +111,10 @@ def _digest(own: OwnModule, text: str) -> str:
         OptionError: It makes no module, or the same one each time.
     """
     with torch.random.fork_rng(devices=[]):
-        first, second = own.make(), own.make()
+        torch.default_generator.manual_seed(0)
+        first = own.make()
+        torch.default_generator.manual_seed(1)
+        second = own.make()
     shared = {id(value) for value in first.parameters()} & {id(value) for value in second.parameters()}
     if first is second or shared:
         raise OptionError(
@@ -197,11 +123,21 @@ def _digest(own: OwnModule, text: str) -> str:
         )
     kinds = {kind.__qualname__: kind for kind in map(type, first.modules()) if _is_own(kind)}
     parts = [text, *(text_of_callable(kind) for _, kind in sorted(kinds.items()))]
-    return _sha256("\0".join([*parts, _portrait(first)]))
+    return sha256("\0".join([*parts, _portrait(first), *_given_weights(first, second)]))
 
 
 def _is_own(kind: type) -> bool:
     return kind.__module__.partition(".")[0] not in ("torch", "regimen", "torchvision")
+
+
+def _given_weights(first: nn.Module, second: nn.Module) -> list[str]:
+    """Return the SHA-256 of each parameter that no generator draws: pretrained weights stand in no source."""
+    found = []
+    for (name, one), (_, other) in zip(first.named_parameters(), second.named_parameters(), strict=False):
+        if not is_lazy(one) and not is_lazy(other) and torch.equal(one, other):
+            content = one.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+            found.append(f"{name} {hashlib.sha256(content).hexdigest()}")
+    return found
 
 
 def _portrait(module: nn.Module) -> str:
@@ -210,22 +146,6 @@ def _portrait(module: nn.Module) -> str:
     tensors = [(name, value) for name, value in module.state_dict().items() if isinstance(value, Tensor)]
     shapes = [(name, "lazy" if is_lazy(value) else list(value.shape), str(value.dtype)) for name, value in tensors]
     return f"{layers}\n{shapes}"
-
-
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _named(factory: Any) -> str:
-    """Return what a function is called: lambdas and partial calls by their kind.
-
-    Example:
-        >>> _named(nn.Linear), _named(lambda: 1)
-        ('Linear', 'lambda')
-    """
-    inner = getattr(factory, "func", factory)
-    name = getattr(inner, "__name__", None) or type(factory).__name__
-    return str(name).strip("<>")
 
 
 def _called(own: OwnModule) -> str:

@@ -235,3 +235,8 @@ def _constant(value: Any) -> Any:
         return _code(value)
     # A set is written in another order in each process.
     return sorted(map(repr, value)) if isinstance(value, frozenset) else value
+
+
+def sha256(text: str) -> str:
+    """Return the SHA-256 of a text as hex."""
+    return hashlib.sha256(text.encode()).hexdigest()
