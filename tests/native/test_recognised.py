@@ -100,6 +100,16 @@ def test_rates_may_be_scaled(best_kernels: object, make_run: MakeRun) -> None:
     compare(make_run(model=own_module(Functional), dropout_scale=0.5, optimizer=HEAVY))
 
 
+def plain() -> nn.Module:
+    return nn.Sequential(nn.Linear(FEATURES, 37), nn.ReLU(), nn.Linear(37, 16), nn.SiLU(), nn.Linear(16, 5))
+
+
+@pytest.mark.parametrize("normalization", ["batch", "layer"])
+def test_what_was_inserted_trains_natively_too(best_kernels: object, make_run: MakeRun, normalization: str) -> None:
+    changes = {"normalization": normalization, "dropout": (0.2, 0.4), "epochs": 2, "clip_norm": 0.5}
+    compare(make_run(model=own_module(plain), optimizer=HEAVY, **changes))
+
+
 def test_dropout_on_the_inputs_may_be_a_layer_a_function_or_a_wish(best_kernels: object, make_run: MakeRun) -> None:
     class Net(nn.Module):
         def __init__(self, layer: nn.Module) -> None:
