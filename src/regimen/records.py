@@ -161,8 +161,8 @@ class TechniqueRecord:
         mean: Mean metric of the arm, in its own unit and direction.
         delta: Mean paired difference to the baseline, > 0 when better.
         ci: 95 % t interval of `delta`, per arm, unadjusted.
-        ci_new_rows: The same widened for new rows (Nadeau and Bengio 2003); `ci` again where pairs say nothing of others:
-            the validation rows were given (`plan.given_validation`), or rows are divided by time.
+        ci_new_rows: The same widened for new rows (Nadeau and Bengio 2003); `ci` again where pairs say nothing of other
+            rows: the validation rows were given (`plan.given_validation`), or rows are divided by time.
         p: Exact sign-flip permutation p-value, two-sided, unadjusted.
         p_adjusted: Max-|t| permutation over the family of all arms.
         probability_of_improvement: Share of pairs in which the arm is better, ties counted half.
