@@ -218,6 +218,16 @@ def test_layers_that_draw_are_told() -> None:
     assert "the layer 0 has dropout inside" in str(draws_elsewhere(nn.Sequential(nn.GRU(6, 6, 2, dropout=0.1))))
 
 
+def test_a_dropout_of_the_users_own_that_does_no_more_becomes_a_layer() -> None:
+    class Drop(nn.Dropout):
+        """Has a rate of its own."""
+
+    network = nn.Sequential(nn.Linear(6, 6), Drop(0.4), nn.Linear(6, 2))
+    (change,) = adapt(network, Wishes(), key=1, inputs=(6,)).changes
+    assert change.what == "dropout 0.4 (as written), site 4"
+    assert draws_elsewhere(network) is None
+
+
 def test_other_threads_may_use_their_networks_meanwhile() -> None:
     other, found = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3)).eval(), []
 

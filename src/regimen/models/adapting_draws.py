@@ -1,5 +1,7 @@
 """Whether a network draws random numbers that are not those of the run's stream."""
 
+from collections.abc import Iterator
+
 from torch import fx, nn
 
 from regimen.models.adapting_existing import TWINS, draws_inside
@@ -33,19 +35,29 @@ def draws_elsewhere(network: nn.Module, inputs: tuple[int, ...] | None = None) -
         >>> draws_elsewhere(nn.Linear(4, 2)) is None
         True
     """
-    for name, layer in network.named_modules():
-        if draws_inside(layer):
-            return f"the layer {name} has dropout inside, which the generator of PyTorch draws"
-        if isinstance(layer, StreamLayer):
-            if layer.seed is None and layer.p > 0.0:
-                return f"the layer {name} has no seed"
-        elif isinstance(layer, (*TWINS, *_DRAWING_LAYERS)):
-            return f"the layer {name} is a {type(layer).__name__}, which draws by the generator of PyTorch"
     graph = training_graph(network, inputs)
     if isinstance(graph, str):
-        return f"torch.fx can not tell what it draws: {graph}"
-    drawing = next((node for node in graph.nodes if _draws(node)), None)
-    return None if drawing is None else f"{words_for(drawing, network)} draws by the generator of PyTorch"
+        return next(_drawing(network, ""), f"torch.fx can not tell what it draws: {graph}")
+    for node in graph.nodes:
+        if node.op == "call_module":
+            name = str(node.target)
+            for reason in _drawing(network.get_submodule(name), name):
+                return reason
+        elif _draws(node):
+            return f"{words_for(node, network)} draws by the generator of PyTorch"
+    return None
+
+
+def _drawing(network: nn.Module, prefix: str) -> Iterator[str]:
+    """Yield why a layer, or one inside of it, draws from the default generator."""
+    for name, layer in network.named_modules(prefix=prefix):
+        if draws_inside(layer):
+            yield f"the layer {name} has dropout inside, which the generator of PyTorch draws"
+        elif isinstance(layer, StreamLayer):
+            if layer.seed is None and layer.p > 0.0:
+                yield f"the layer {name} has no seed"
+        elif isinstance(layer, (*TWINS, *_DRAWING_LAYERS)):
+            yield f"the layer {name} is a {type(layer).__name__}, which draws by the generator of PyTorch"
 
 
 def _draws(node: fx.Node) -> bool:
