@@ -158,6 +158,7 @@ def two_processes(classification: Any) -> Iterator[Trainer]:
         yield trainer
 
 
+@pytest.mark.slow
 def test_worker_processes_give_what_one_gives(own_run: Callable[..., Run], two_processes: Trainer) -> None:
     # By file: no process can import this module of tests.
     model = own_module(f"{__file__}:Net")
@@ -170,12 +171,15 @@ def test_worker_processes_give_what_one_gives(own_run: Callable[..., Run], two_p
         assert all(np.array_equal(values, other.outputs[part]) for part, values in one.outputs.items())
 
 
-def test_code_that_raises_in_training_is_named_with_its_line(
-    own_run: Callable[..., Run], two_processes: Trainer
-) -> None:
-    message = r"training test_own\.py:Fails raised ValueError: an odd batch \(line \d+\); correct it and start anew"
-    runs = [own_run(own_module(f"{__file__}:Fails"), key=key) for key in (1, 2)]
-    with pytest.raises(EngineError, match=message):
-        train_one(runs[0])
-    with pytest.raises(EngineError, match=message):
-        two_processes.train(runs)
+MESSAGE = r"training test_own\.py:Fails raised ValueError: an odd batch \(line \d+\); correct it and start anew"
+
+
+def test_code_that_raises_in_training_is_named_with_its_line(own_run: Callable[..., Run]) -> None:
+    with pytest.raises(EngineError, match=MESSAGE):
+        train_one(own_run(own_module(f"{__file__}:Fails")))
+
+
+@pytest.mark.slow
+def test_code_that_raises_in_a_worker_is_named_too(own_run: Callable[..., Run], two_processes: Trainer) -> None:
+    with pytest.raises(EngineError, match=MESSAGE):
+        two_processes.train([own_run(own_module(f"{__file__}:Fails"), key=key) for key in (1, 2)])
