@@ -309,6 +309,27 @@ class Gated(nn.Module):
         return torch.sigmoid(self.b(F.relu(hidden)))
 
 
+class Squeezing(nn.Module):
+    """Weighs its channels by what it makes of their means."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.out = nn.Conv2d(1, 4, 3), nn.Linear(4, 2)
+        self.squeeze = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(4, 2, 1), nn.ReLU(), nn.Conv2d(2, 4, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.conv(x))
+        return self.out((x * self.squeeze(x)).mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize("wish", [{"dropout": (0.5,)}, {"normalization": "batch"}])
+def test_what_makes_a_gate_gets_neither_dropout_nor_norms(wish: dict[str, Any]) -> None:
+    (change,) = of(Squeezing(), (1, 8, 8), **wish).changes
+    assert change.place.startswith(("after relu", "after conv"))
+
+
 def test_gates_and_activations_of_outputs_and_parameters_get_no_dropout() -> None:
     adapted = of(Gated(), (4,), dropout=(0.5,))
     assert [re.sub(r"line \d+", "", change.place) for change in adapted.changes] == [

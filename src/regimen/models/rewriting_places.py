@@ -18,6 +18,7 @@ from regimen.models.rewriting_nodes import (
 from regimen.models.rewriting_trace import Traced
 
 ADDITIONS = frozenset({"add", "iadd"})
+PRODUCTS = frozenset({"mul", "imul"})
 # What takes a part of a tensor, or gives it another shape.
 _PARTS = frozenset({"getitem", "squeeze", "select"})
 
@@ -67,6 +68,7 @@ class Places:
         self.nodes = list(traced.graph.nodes)
         self.weighted = {node for node in self.nodes if has_weights(node, network)}
         self.of_input = _reached(node for node in self.nodes if node.op == "placeholder")
+        self.before = _ancestors(self.nodes)
         self.residual = self.branches()
         # Nodes whose values go through weights on their way to the output.
         self.hidden: set[fx.Node] = set()
@@ -74,17 +76,25 @@ class Places:
             if any(user in self.hidden or user in self.weighted for user in node.users):
                 self.hidden.add(node)
 
+        self.gates = {gate for node in self.nodes for gate in self._gates(node)}
+        # Nodes whose values reach the output by another way than through a gate.
+        self.open: set[fx.Node] = set()
+        for node in reversed(self.nodes):
+            if node.op == "output" or any(user in self.open and user not in self.gates for user in node.users):
+                self.open.add(node)
+
     def activations(self) -> Iterator[fx.Node]:
-        """Yield the hidden activations of the network; not gates, nor those of residual sums, which all branches share.
+        """Yield the hidden activations, but for gates, what makes gates, and sums, which all residual branches share.
 
         In residual networks dropout stands on the branches (Zagoruyko and Komodakis 2016, arXiv:1605.07146, section
         2.4).
         """
         for node in self.nodes:
-            if not is_activation(node, self.network) or node not in self.hidden or node not in self.of_input:
+            hidden = node in self.hidden and node in self.of_input and node in self.open - self.gates
+            if not hidden or not is_activation(node, self.network):
                 continue
             trunk = any(branch.addition is node.all_input_nodes[0] for branch in self.residual)
-            if not trunk and not any(self._is_product(user) for user in node.users):
+            if not trunk:
                 yield node
 
     def for_dropout(self) -> list[Place]:
@@ -118,17 +128,12 @@ class Places:
 
     def branches(self) -> list[Branch]:
         """Return the residual additions: of two ways from one node, that with more weights on it is the branch."""
-        before: dict[fx.Node, int] = {}
-        for number, node in enumerate(self.nodes):
-            before[node] = 1 << number
-            for source in node.all_input_nodes:
-                before[node] |= before[source]
         inputs = sum(1 << number for number, node in enumerate(self.nodes) if node in self.of_input)
         found = []
         for node in self.nodes:
             if self._is_sum(node):
                 one, other = (argument for argument in node.args[:2] if isinstance(argument, fx.Node))
-                shared = before[one] & before[other] & inputs
+                shared = self.before[one] & self.before[other] & inputs
                 lengths = self._lengths(self.nodes[shared.bit_length() - 1]) if shared else {}
                 if lengths.get(one, 0) != lengths.get(other, 0):
                     found.append(Branch(addition=node, argument=int(lengths[other] > lengths[one])))
@@ -152,9 +157,22 @@ class Places:
         (shape,) = shapes
         return shape is not None and len(shape) > 1 and self.traced.by_row.issuperset(terms)
 
-    def _is_product(self, node: fx.Node) -> bool:
+    def _gates(self, node: fx.Node) -> list[fx.Node]:
+        """Return the activations that only weigh the other factor of a product; the rest of factors are values."""
         factors = [factor for factor in node.args if isinstance(factor, fx.Node) and factor in self.of_input]
-        return name_of(node) in ("mul", "imul") and len(factors) == 2
+        if name_of(node) not in PRODUCTS or len(factors) != 2:
+            return []
+        # What the other factor was made of is what it weighs.
+        gates = [
+            one
+            for one, other in (factors, factors[::-1])
+            if is_activation(one, self.network) and not self.before[other] >> self.nodes.index(one) & 1
+        ]
+        return [gate for gate in gates if "sigmoid" in self._kind(gate)] if len(gates) == 2 else gates
+
+    def _kind(self, node: fx.Node) -> str:
+        layer = layer_of(node, self.network)
+        return name_of(node) if layer is None else type(layer).__name__.lower()
 
     def _behind(self, node: fx.Node, passes: Callable[[fx.Node], bool]) -> fx.Node:
         """Return the last of the nodes that follow one another directly and pass."""
@@ -201,6 +219,16 @@ class Places:
                 return is_convolution(one, self.network)
             waiting += [source for source in one.all_input_nodes if source not in waiting]
         return False
+
+
+def _ancestors(nodes: list[fx.Node]) -> dict[fx.Node, int]:
+    """Return for each node the bits of the numbers of itself and of all that it is made of."""
+    before: dict[fx.Node, int] = {}
+    for number, node in enumerate(nodes):
+        before[node] = 1 << number
+        for source in node.all_input_nodes:
+            before[node] |= before[source]
+    return before
 
 
 def _reached(nodes: Iterator[fx.Node]) -> set[fx.Node]:
