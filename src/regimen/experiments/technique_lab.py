@@ -19,6 +19,8 @@ from regimen.techniques import SGD
 
 # At 2e-4 nothing is learned from so few steps; 0.1 trains the network and does not diverge.
 LR = 0.1
+# A legend of more curves finds no place between them.
+LEGEND_INSIDE = 3
 Results = Mapping[str, Sequence[RunResult]]
 
 
@@ -108,7 +110,10 @@ class Lab:
                 for color, (arm, of_keys) in zip(pictures.SERIES, results.items(), strict=False):
                     draw_curves(axes, of_keys, curve, label=arm, color=color)
                 pictures.label(axes, x="epoch", y=NAMES[curve])
-            pictures.legend(panels[-1], loc="best")
+            if len(results) > LEGEND_INSIDE:
+                figure.legend(*panels[-1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+            else:
+                pictures.legend(panels[-1], loc="best")
         setting = (
             f"MNIST, {self.train:,} training and {self.test:,} test images, {optimizer}, batch {self.batch_size}, "
             f"{over_keys(next(iter(results.values())))}; eval mode."
