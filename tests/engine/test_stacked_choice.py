@@ -234,6 +234,19 @@ def test_auto_does_not_ask_the_clock_where_little_is_to_be_trained(make_run: Mak
     assert clock["asked"] == []
 
 
+def test_what_fails_while_the_clock_runs_is_left_to_the_reference(
+    make_run: MakeRun, clock: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(runs: list[Run]) -> float:
+        raise MemoryError
+
+    monkeypatch.setattr(stacked_choice, "speed_up", too_large)
+    chooser, runs = Chooser(engine="auto", processes=1), own_runs(make_run, Plain, 6)
+    for _ in range(2):
+        stacking = chooser.stacking(runs)
+        assert (stacking.bundles, set(stacking.reasons.values())) == ([], {"stacked: memory ran out"})
+
+
 def test_a_family_is_probed_once(make_run: MakeRun, clock: dict[str, Any]) -> None:
     chooser, runs = Chooser(engine="auto", processes=1), own_runs(make_run, Plain, 6)
     assert chooser.stacking(runs) == chooser.stacking(runs)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from regimen.data.machine import free_memory
-from regimen.engine.stacked_bundles import MOST_RUNS, bundled, family
+from regimen.engine.stacked_bundles import MOST_RUNS, REFUSALS, bundled, family, in_words
 from regimen.engine.stacked_probe import Probe, probe, speed_up
 from regimen.engine.workers import one_thread
 from regimen.run import Run
@@ -76,7 +76,11 @@ class Chooser:
         if self.engine != "auto":
             return None
         if which not in self._gains:
-            self._gains[which] = self._gain(which, runs)
+            try:
+                self._gains[which] = self._gain(which, runs)
+            except (MemoryError, *REFUSALS) as error:
+                self._probes[which] = Probe(reason=in_words(error))
+                return f"stacked: {in_words(error)}"
         gain = self._gains[which]
         return None if gain >= LEAST_GAIN else f"stacked: {gain:.2g} times as fast as one run after the other"
 
