@@ -46,9 +46,12 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     Example:
         >>> nearest("droput", ["dropout", "mixup"])
         "; did you mean 'dropout'?"
+        >>> nearest("nett", ["Net", "Encoder"])
+        "; did you mean 'Net'?"
     """
     names = sorted(valid)
-    close = difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.6)
+    spellings = {valid_name.lower(): valid_name for valid_name in names}
+    close = difflib.get_close_matches(name.lower(), spellings, n=1, cutoff=0.6)
     if close:
-        return f"; did you mean {close[0]!r}?"
+        return f"; did you mean {spellings[close[0]]!r}?"
     return f"; valid: {', '.join(names)}"
