@@ -17,6 +17,7 @@ from regimen.models import OwnModule, own_module
 from regimen.nn import step
 from regimen.run import Recipe, Run
 from regimen.run.own import STEP, generator_seeds
+from regimen.techniques import SGD, Adagrad, Adam, Optimizer, RMSprop
 
 
 class Net(nn.Module):
@@ -33,6 +34,19 @@ class Net(nn.Module):
         hidden = self.drop(self.hidden(x).relu())
         output: Tensor = self.out(self.recurrent(hidden[:, None])[0][:, -1])
         return output
+
+
+class Late(nn.Module):
+    """Its second layer is used from the second training forward on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.uses = nn.Linear(4, 3), nn.Linear(4, 3), 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.uses += self.training
+        output: Tensor = self.first(x)
+        return output + self.second(x) if self.uses > 1 else output
 
 
 OWN = own_module(Net)
@@ -72,6 +86,13 @@ def test_training_is_that_of_a_plain_loop_with_the_generator_seeded_at_each_step
     assert found.weights is not None
     for name, value in network.state_dict().items():
         np.testing.assert_allclose(found.weights[name], value.numpy(), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", [SGD(momentum=0.9), Adam(), RMSprop(momentum=0.9), Adagrad()])
+def test_a_parameter_may_get_its_first_gradient_later_than_others(
+    own_run: Callable[..., Run], optimizer: Optimizer
+) -> None:
+    assert train_one(own_run(own_module(Late), optimizer=optimizer)).status == "finished"
 
 
 def test_a_run_is_the_same_again_and_leaves_generator_and_data_alone(own_run: Callable[..., Run]) -> None:

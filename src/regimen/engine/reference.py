@@ -132,7 +132,12 @@ class Training:
         groups = parameter_groups(
             self.network, weight_decay=self.recipe.weight_decay, decay_all=self.recipe.decay_bias_and_norm
         )
-        return self.recipe.optimizer.build(groups, self.recipe.lr)
+        optimizer = self.recipe.optimizer.build(groups, self.recipe.lr)
+        if self.own and isinstance(optimizer, torch.optim.SGD):
+            # Where a parameter gets its first gradient later than others, fused SGD stumbles over momenta not yet there.
+            for group in optimizer.param_groups:
+                group["fused"] = False
+        return optimizer
 
     def _take_stop_part(self) -> None:
         labels = self.y.numpy() if self.run.data.task == "classification" else None

@@ -111,7 +111,7 @@ def train_networks(
         metric: Followed on the rows held out.
         seed: Of the keys.
         networks: How many.
-        engine: `auto`, `native` or `reference`; weights need the reference, whatever is asked for.
+        engine: `auto`, `native`, `stacked` or `reference`; weights need the reference, whatever is asked for.
         processes: Networks trained at a time.
         weights: Weight of each row of the table, > 0.
 
