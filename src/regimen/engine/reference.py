@@ -134,7 +134,7 @@ class Training:
         )
         optimizer = self.recipe.optimizer.build(groups, self.recipe.lr)
         if self.own and isinstance(optimizer, torch.optim.SGD):
-            # Where a parameter gets its first gradient later than others, fused SGD stumbles over momenta not yet there.
+            # Fused SGD stumbles over momenta not yet there, where a parameter gets its first gradient after others.
             for group in optimizer.param_groups:
                 group["fused"] = False
         return optimizer
