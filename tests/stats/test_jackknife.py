@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regimen.errors import InputError
-from regimen.stats import crossed_interval, jackknife_se, t_interval
+from regimen.stats import crossed_interval, deleted_together, jackknife_se, t_interval
 
 
 @pytest.mark.parametrize("n", [2, 7, 60])
@@ -200,3 +200,17 @@ def test_rows_that_are_clusters_of_their_own_change_nothing():
 def test_clusters_that_leave_nothing_to_compare_are_refused(clusters, message):
     with pytest.raises(InputError, match=message):
         jackknife_se(lambda kept: 0.0, 9, clusters=clusters)
+
+
+def test_rows_are_deleted_with_their_cluster_and_the_statistic_is_asked_without_each_group_once():
+    clusters = np.repeat(np.arange(7), 3)
+    together = deleted_together(21, groups=3, clusters=clusters, fixed=[0])
+    asked = []
+
+    def statistic(kept):
+        asked.append(set(range(21)) - set(kept.tolist()))
+        return 0.0
+
+    jackknife_se(statistic, 21, groups=3, clusters=clusters, fixed=[0])
+    assert asked[1:] == [set(np.flatnonzero(together == number).tolist()) for number in range(3)]
+    assert together[0] == -1

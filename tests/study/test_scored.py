@@ -85,3 +85,21 @@ def test_the_only_row_of_a_class_is_never_left_out() -> None:
 
     low, high = compare_on_rows([(run, run)] * 3, [(result(), result()) for _ in range(3)], "validation")[3]
     assert np.isfinite([low, high]).all() and low < high
+
+
+def grouped_test_part(holders: Sequence[int]) -> Table:
+    """Return 150 groups of two rows in the test part, class 1 in the second row of some of them; 40 more to train."""
+    group = np.r_[np.repeat(np.arange(150), 2), np.repeat(np.arange(200, 240), 3)]
+    y = np.r_[np.isin(np.arange(300), 2 * np.array(holders) + 1), np.arange(120) % 2].astype(int)
+    x = np.random.default_rng(0).normal(size=(420, 3))
+    table = from_arrays(x, y, task="classification", name="rare", group=group)
+    return replace(table, test_rows=np.arange(300))
+
+
+def test_a_class_whose_groups_the_interval_leaves_out_together_is_refused_before_anything_is_trained() -> None:
+    with pytest.raises(
+        OptionError, match=r"received class '1' in such as it leaves out at once; take another --metric"
+    ):
+        Study(data=grouped_test_part([5, 105]), options=OPTIONS, trainer=Idle()).run()
+    with pytest.raises(AssertionError, match="runs were trained"):
+        Study(data=grouped_test_part([5, 104]), options=OPTIONS, trainer=Idle()).run()

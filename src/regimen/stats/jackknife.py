@@ -59,24 +59,53 @@ def jackknife_se(
         (1989), The jackknife and the bootstrap for general stationary observations, doi:10.1214/aos/1176347265, for
         blocks of time as clusters.
     """
-    whole_n = checked_count(n_rows, name="n_rows", least=2)
-    if clusters is not None and np.shape(clusters) != (whole_n,):
-        raise SampleError(f"expected the cluster of each of {whole_n} rows, received shape {np.shape(clusters)}")
-    dealt = _permutation(order, whole_n)
-    free = dealt[~np.isin(dealt, np.asarray(fixed, dtype=np.int64))]
-    n = checked_count(len(free), name="the rows that are not fixed", least=2)
-    dealt_clusters = _in_order(np.arange(whole_n) if clusters is None else np.asarray(clusters), free)
-    units = checked_count(int(dealt_clusters.max()) + 1, name="the clusters that are not fixed", least=2)
-    count = min(checked_count(groups, name="groups", least=2), units)
-    group = np.full(whole_n, -1, dtype=np.int64)
-    group[free] = dealt_clusters % count
+    group = deleted_together(n_rows, groups=groups, order=order, fixed=fixed, clusters=clusters)
+    whole_n, n = len(group), int((group >= 0).sum())
     whole = _finite(statistic(np.arange(whole_n)), "all rows")
     variance = 0.0
-    for number in range(count):
+    for number in range(int(group.max()) + 1):
         kept = np.flatnonzero(group != number)
         without = _finite(statistic(kept), f"the rows without group {number}")
         variance += (len(kept) - whole_n + n) / n * (without - whole) ** 2
     return math.sqrt(variance)
+
+
+def deleted_together(
+    n_rows: int,
+    *,
+    groups: int = 100,
+    order: npt.ArrayLike | None = None,
+    fixed: npt.ArrayLike = (),
+    clusters: npt.ArrayLike | None = None,
+) -> Rows:
+    """Return for each row the number of the group with which `jackknife_se` deletes it, -1 for fixed rows.
+
+    Args:
+        n_rows: Number of rows n, >= 2.
+        groups: Number of groups, >= 2.
+        order: A permutation of 0 .. n - 1, or None.
+        fixed: Rows that no group deletes.
+        clusters: The cluster of each row, `(n,)`, or None.
+
+    Raises:
+        SampleError: An argument outside its range, `order` no permutation, fewer than two rows or clusters that are not
+            fixed.
+
+    Example:
+        >>> deleted_together(5, groups=2, clusters=[7, 7, 8, 9, 9]).tolist()
+        [0, 0, 1, 0, 0]
+    """
+    n = checked_count(n_rows, name="n_rows", least=2)
+    if clusters is not None and np.shape(clusters) != (n,):
+        raise SampleError(f"expected the cluster of each of {n} rows, received shape {np.shape(clusters)}")
+    dealt = _permutation(order, n)
+    free = dealt[~np.isin(dealt, np.asarray(fixed, dtype=np.int64))]
+    checked_count(len(free), name="the rows that are not fixed", least=2)
+    dealt_clusters = _in_order(np.arange(n) if clusters is None else np.asarray(clusters), free)
+    units = checked_count(int(dealt_clusters.max()) + 1, name="the clusters that are not fixed", least=2)
+    group = np.full(n, -1, dtype=np.int64)
+    group[free] = dealt_clusters % min(checked_count(groups, name="groups", least=2), units)
+    return group
 
 
 def crossed_interval(pair_values: npt.ArrayLike, row_se: float, *, groups: int = 100, level: float = 0.95) -> Interval:

@@ -6,7 +6,8 @@ import numpy as np
 
 from regimen.data import Data
 from regimen.errors import OptionError
-from regimen.study.confirming import NEEDS_EVERY_CLASS, clusters_of
+from regimen.stats import deleted_together
+from regimen.study.confirming import GROUPS, NEEDS_EVERY_CLASS, clusters_of
 from regimen.study.layout import Layout, Rows
 
 FEWEST = 2
@@ -65,13 +66,16 @@ def _check_classes(data: Data, metric: str, part: str, rows: Rows) -> None:
 
 
 def _check_clusters(data: Data, metric: str, part: str, rows: Rows) -> None:
-    clusters = clusters_of(data.structure, rows)
-    for code in np.unique(data.y[rows]):
-        if clusters is not None and len(np.unique(clusters[data.y[rows] == code])) < FEWEST:
+    """Refuse a class of which the interval over rows would leave out all rows at once."""
+    clusters, y = clusters_of(data.structure, rows), data.y[rows]
+    together = deleted_together(len(rows), groups=GROUPS, order=np.argsort(y, kind="stable"), clusters=clusters)
+    for code in np.unique(y):
+        if len(np.unique(together[y == code])) < FEWEST:
             raise OptionError(
                 f"--metric {metric}: expected rows of every class in at least {FEWEST} groups or stretches of time of "
-                f"the {part} part, received class {data.classes[code]!r} in one; take another --metric, such as "
-                "log_loss"
+                f"the {part} part that the interval over rows leaves out one after the other, received class "
+                f"{data.classes[code]!r} in such as it leaves out at once; take another --metric, such as log_loss, or "
+                "give rows of that class in more groups or times"
             )
 
 
