@@ -80,8 +80,15 @@ def test_what_is_scored_is_later_than_what_is_trained_on(times: list[int], key: 
     assert values(table, parts.test).min() > values(table, parts.development).max()
     if len(set(values(table, parts.development))) < 3:
         return
-    split = pair_split(table, parts.development, key)
-    assert len(split.train) and len(split.validation)
+    try:
+        split = pair_split(table, parts.development, key)
+    except DataError:
+        # Only where no time has a quarter of the rows before it and a tenth from it on.
+        ranks = values(table, parts.development)
+        before = np.array([(ranks < rank).mean() for rank in np.unique(ranks)])
+        assert not ((before >= 0.25) & (before <= 0.9)).any()
+        return
+    assert 0.25 <= len(split.train) / len(parts.development) <= 0.9 and len(split.validation)
     assert values(table, split.validation).min() > values(table, split.train).max()
     # Every row before the origin trains, and none is left out between it and the validation rows.
     before = values(table, parts.development) < values(table, split.validation).min()
@@ -96,6 +103,16 @@ def test_origins_are_spread_over_the_middle_of_the_time_and_a_fifth_of_the_rows_
     # Uniform from 400 to 800: the mean of 200 is within 4 standard errors of 600 but for 6e-5 of the seeds.
     assert abs(origins.mean() - 600) < 4 * 400 / np.sqrt(12 * 200)
     assert {len(split.validation) for split in splits} == {200}
+
+
+def test_many_rows_of_one_time_leave_no_pair_with_next_to_no_training_rows() -> None:
+    times = np.r_[np.arange(5), np.full(70, 5), np.arange(6, 12)]
+    with pytest.raises(DataError, match=r"25% to 90% of 81 rows lie.*got 70 rows of one time, the 6\. of 12; name a"):
+        pair_split(timed(times), np.arange(81), 1)
+    # With fewer of them, the origin is behind those that share a time, although the other side may be nearer.
+    times = np.r_[np.arange(15), np.full(65, 15), np.arange(16, 36)]
+    sizes = {len(pair_split(timed(times), np.arange(100), key).train) for key in range(20)}
+    assert min(sizes) == 80
 
 
 def test_the_latest_rows_pick_the_epoch() -> None:

@@ -15,6 +15,9 @@ _CANDIDATES = 8
 # Training rows of a pair in time end between these shares of the rows, and the validation part is the fifth after it:
 # in the mean 20 % after 60 %, the proportion of pairs that are drawn at random.
 _FIRST_ORIGIN, _LAST_ORIGIN, _WINDOW = 0.4, 0.8, 0.2
+# Where many rows share a time, the nearest origin may lie elsewhere, but never so that next to nothing trains or
+# validates.
+_LEAST_TRAINING, _MOST_TRAINING = 0.25, 0.9
 
 
 def draw_groups(
@@ -113,7 +116,7 @@ def rolling_origin(rows: Rows, share: float, structure: Structure) -> tuple[Rows
     """Return training rows that end at an origin in time, and the validation rows that follow it.
 
     The origin lies at `share` of the way from 40 % to 80 % of the rows; everything before it trains, the next 20 % of
-    the rows validate. Rows of one time stay together.
+    the rows validate. Rows of one time stay together, for which the origin may move, within 25 % to 90 % of the rows.
 
     Args:
         rows: Row numbers.
@@ -121,11 +124,20 @@ def rolling_origin(rows: Rows, share: float, structure: Structure) -> tuple[Rows
         structure: The time of every row.
 
     Raises:
-        DataError: All rows are of one time.
+        DataError: All rows are of one time, or so many that no origin lies between 25 % and 90 % of the rows.
     """
     ordered, cuts = _in_time(rows, structure)
     n = len(ordered)
-    start = _nearest(cuts, round(n * (_FIRST_ORIGIN + share * (_LAST_ORIGIN - _FIRST_ORIGIN))))
+    possible = [cut for cut in cuts if _LEAST_TRAINING * n <= cut <= _MOST_TRAINING * n]
+    if not possible:
+        times, counts = np.unique(structure.values[ordered], return_counts=True)
+        most = int(counts.argmax())
+        raise DataError(
+            f"expected a time of {structure.column!r} before which {_LEAST_TRAINING:.0%} to {_MOST_TRAINING:.0%} of "
+            f"{n} rows lie, to validate what comes after it, got {counts[most]} rows of one time, the "
+            f"{most + 1}. of {len(times)}; name a finer time, or leave --time out"
+        )
+    start = _nearest(possible, round(n * (_FIRST_ORIGIN + share * (_LAST_ORIGIN - _FIRST_ORIGIN))))
     end = _nearest([cut for cut in (*cuts, n) if cut > start], start + round(_WINDOW * n))
     return np.sort(ordered[:start]), np.sort(ordered[start:end])
 
