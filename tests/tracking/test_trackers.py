@@ -258,3 +258,21 @@ def test_an_unknown_tracker_is_refused_with_the_nearest(tmp_path: Path) -> None:
 
 def test_nested_values_are_flattened() -> None:
     assert flat({"a": {"b": [1, {"c": None}]}, "d": []}) == {"a.b.0": 1, "a.b.1.c": None}
+
+
+@pytest.mark.parametrize(
+    ("kind", "package"), [("tensorboard", "tensorboard"), ("mlflow", "mlflow"), ("mlflow", "alembic")]
+)
+def test_a_tracker_made_directly_without_its_package_is_refused_when_it_is_made(
+    kind: str, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        OptionError, match=rf"Tracker needs the package {package}.*pip install 'torch-regimen\[{kind}\]'"
+    ):
+        MAKE[kind](tmp_path)
+
+
+def test_an_mlflow_server_needs_no_packages_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "alembic", None)
+    assert MlflowTracker("http://localhost:1").uri == "http://localhost:1"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from regimen.errors import TrackingError
 from regimen.records import RunResult
+from regimen.tracking.needs import NEEDS, require_packages
 from regimen.tracking.tracker import Subject, TrackedRun, flat
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ class MlflowTracker:
         store: A file for MLflow's SQLite store, or the URI of a tracking server; needs the package mlflow-skinny, and
             for a file sqlalchemy and alembic too.
         experiment: Name of the experiment; None is `regimen` and the name of the data.
+
+    Raises:
+        OptionError: A package is not installed.
     """
 
     name = "mlflow"
 
     def __init__(self, store: str | Path, experiment: str | None = None) -> None:
         self._file = None if isinstance(store, str) and "://" in store else Path(store).absolute()
+        needed = NEEDS[self.name][: 1 if self._file is None else None]  # the server has the others
+        require_packages(self.name, needed, asked=type(self).__name__)
         self.uri = str(store) if self._file is None else f"sqlite:///{self._file}"
         self.experiment = experiment
         self._client: MlflowClient | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from regimen.errors import TrackingError
 from regimen.records import RunResult
+from regimen.tracking.needs import NEEDS, require_packages
 from regimen.tracking.tracker import Subject, TrackedRun
 
 
@@ -19,11 +20,15 @@ class TensorBoardTracker:
 
     Args:
         folder: Where to; needs the package tensorboard.
+
+    Raises:
+        OptionError: The package is not installed.
     """
 
     name = "tensorboard"
 
     def __init__(self, folder: str | Path) -> None:
+        require_packages(self.name, NEEDS[self.name], asked=type(self).__name__)
         self.folder = Path(folder)
         self._metric = "metric"
 
