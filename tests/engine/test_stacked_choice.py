@@ -75,6 +75,19 @@ class Counting(Plain):
         return super().forward(x)
 
 
+class Warming(Plain):
+    """It counts in a plain number, which the runs of a bundle would have in common."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.calls += 1
+        return super().forward(x * min(1.0, self.calls / 10))
+
+
 class Random(Plain):
     """The trap: every network has a slope of its own, which is neither parameter nor buffer."""
 
@@ -105,6 +118,7 @@ REFUSED: dict[type[nn.Module], str] = {
     Drawing: "it draws random numbers of its own from PyTorch's generator",
     Unused: "a parameter gets no gradient (spare.weight)",
     Counting: "one step of it differs from the reference engine's (buffer seen)",
+    Warming: "its forward changes calls, which the runs of a bundle would share",
     Random: "its networks differ in more than parameters, buffers and rates",
     Listed: "its networks differ in more than parameters, buffers and rates",
     Hooked: "has hooks (first)",

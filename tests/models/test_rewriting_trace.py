@@ -94,9 +94,77 @@ def counts_calls(self: Any, x: Tensor, calls: list[int] = []) -> Tensor:  # noqa
 
 
 def clips(self: Any, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        self.linear.weight.clamp_(max=0.0)
+    self.linear.weight.data.clamp_(max=0.0)
     return self.out(self.linear(x).sum(1))
+
+
+def counts_in_numbers(self: Any, x: Tensor) -> Tensor:
+    self.steps = getattr(self, "steps", 0) + 1
+    return self.out(x.sum(1))
+
+
+def warms_up(self: Any, x: Tensor) -> Tensor:
+    if self.training:
+        self.linear.warm = [*getattr(self.linear, "warm", []), 1.0]
+    return self.out(x.sum(1))
+
+
+def frozen(self: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        x = F.relu(self.linear(x))
+    return self.out(x.sum(1))
+
+
+def frozen_to_the_end(self: Any, x: Tensor) -> Tensor:
+    torch.set_grad_enabled(False)
+    x = self.linear(x)
+    torch.set_grad_enabled(True)
+    return self.out(x.sum(1))
+
+
+def inferred(self: Any, x: Tensor) -> Tensor:
+    with torch.inference_mode():
+        scale = x.abs().max()
+    return self.out((x / scale).sum(1))
+
+
+def in_half(self: Any, x: Tensor) -> Tensor:
+    with torch.autocast("cpu"):
+        x = self.linear(x)
+    return self.out(x.float().sum(1))
+
+
+@torch.no_grad()
+def helper(x: Tensor) -> Tensor:
+    return x * 2.0
+
+
+def never_on_again(self: Any, x: Tensor) -> Tensor:
+    torch.set_grad_enabled(False)
+    return self.out(x.sum(1))
+
+
+class Reversal(torch.autograd.Function):
+    """Lets values through, and turns gradients around."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return -gradients[0]
+
+
+class Unseen(Reversal):
+    """No operation of it is recorded."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x
+
+
+reverse = Reversal.apply
 
 
 UNTRACEABLE: dict[str, tuple[Function, str]] = {
@@ -117,6 +185,19 @@ UNTRACEABLE: dict[str, tuple[Function, str]] = {
     "memory": (keeps, "keeps what it computes on itself, as last"),
     "calls": (counts_calls, "its traced form computes something else than its forward"),
     "counter": (counts, "keeps what it computes on itself, as seen"),
+    "counter of numbers": (counts_in_numbers, "its forward changes steps, which a graph would keep as it is"),
+    "counter in training": (warms_up, r"its forward changes linear\.warm"),
+    "no gradients": (frozen, r"turns gradients or autocast on or off.* \(test_rewriting_trace.py line \d+\)"),
+    "no gradients by a function": (frozen_to_the_end, "turns gradients or autocast on or off"),
+    "no gradients any more": (never_on_again, "turns gradients or autocast on or off"),
+    "no gradients in a helper": (lambda self, x: self.out(helper(x).sum(1)), "turns gradients or autocast on or off"),
+    "inference": (inferred, "turns gradients or autocast on or off"),
+    "half precision": (in_half, "turns gradients or autocast on or off"),
+    "backward of its own": (lambda self, x: self.out(Reversal.apply(self.linear(x)).sum(1)), "autograd function"),
+    "backward by another name": (lambda self, x: self.out(reverse(self.linear(x)).sum(1)), "autograd function"),
+    "backward that is not seen": (
+        lambda self, x: self.out(Unseen.apply(self.linear(x)).sum(1)), r"gives linear\.weight another gradient"
+    ),
     "two outputs": (lambda self, x: (self.out(x.sum(1)), x), "returns tuple, not one tensor"),
     "shapes": (lambda self, x: self.out(x.flatten(1)), "mat1 and mat2 shapes cannot be multiplied"),
 }  # fmt: skip
@@ -126,10 +207,12 @@ UNTRACEABLE: dict[str, tuple[Function, str]] = {
 def test_a_forward_that_no_graph_can_stand_for_is_refused_with_the_reason(which: str) -> None:
     function, reason = UNTRACEABLE[which]
     network = Calls(function)
-    before = copy.deepcopy(network.state_dict())
+    before, attributes = copy.deepcopy(network.state_dict()), [set(vars(layer)) for layer in network.modules()]
     found = trace(network, (4, 6))
     assert isinstance(found, str)
     assert re.search(reason, found), found
+    assert torch.is_grad_enabled()
+    assert [set(vars(layer)) for layer in network.modules()] == attributes
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
@@ -138,6 +221,26 @@ def test_weights_that_a_forward_overwrites_are_left_alone_by_tracing() -> None:
     before = network.linear.weight.clone()
     assert isinstance(trace(network, (4, 6)), Traced)
     assert torch.equal(network.linear.weight, before)
+
+
+def test_a_block_that_turns_gradients_off_is_one_node_and_goes_on_to_do_so() -> None:
+    network = nn.Sequential(nn.Linear(6, 6), nn.ReLU(), Calls(frozen), nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
+    found = trace(network, (4, 6))
+    assert isinstance(found, Traced), found
+    assert list(found.opaque) == ["2"]
+    adapt(network, Wishes(dropout=(0.5,)), key=1, inputs=(4, 6))
+    with step(network, 0):
+        network(torch.ones(2, 4, 6)).sum().backward()
+    block = network.get_submodule("2")
+    assert block.linear.weight.grad is None
+    assert block.out.weight.grad is not None
+
+
+def test_a_forward_may_be_traced_where_gradients_are_off() -> None:
+    with torch.no_grad():
+        assert isinstance(trace(Calls(TRACEABLE["buffer"]), (4, 6)), Traced)
+    with torch.inference_mode():
+        assert isinstance(trace(Calls(TRACEABLE["buffer"]), (4, 6)), Traced)
 
 
 def test_a_forward_replaced_on_the_object_is_refused() -> None:

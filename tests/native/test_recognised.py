@@ -161,6 +161,63 @@ def test_weights_come_back_under_the_names_of_the_module(best_kernels: object, m
     assert int(network.norm.num_batches_tracked) == 18
 
 
+class Frozen(Digits):
+    """Digits whose first layer is not to learn."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.no_grad():
+            x = F.relu(self.fc1(x.view(-1, 64)))
+        return self.fc2(x)
+
+
+class Detached(Digits):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.relu(self.fc1(x.view(-1, 64))).detach())
+
+
+class Reversed(Digits):
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(Reversal.apply(F.relu(self.fc1(x.view(-1, 64)))))
+
+
+class Reversal(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return -gradients[0]
+
+
+class Counting(Digits):
+    """Digits that are taken apart by a counter in the end."""
+
+    calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x)
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (Frozen, "turns gradients or autocast on or off"),
+        (Detached, "detach (test_recognised.py line"),
+        (Reversed, "gives fc1.weight another gradient than its forward"),
+        (Counting, "its forward changes calls"),
+    ],
+)
+def test_what_does_more_than_a_chain_computes_is_not_trained_natively(network: Any, reason: str) -> None:
+    rows = np.arange(40)
+    split = Split(train=rows[:20], validation=rows[20:30], test=rows[30:])
+    run = Run(
+        recipe=Recipe(epochs=1), model=own_module(network), data=load("digits"), split=split, key=1, metric="accuracy"
+    )
+    assert reason in str(against_native(run, "native"))
+
+
 def test_what_is_no_chain_is_not_trained_natively_and_the_reason_says_why(make_run: MakeRun) -> None:
     run = make_run(model=own_module(lambda: nn.Sequential(nn.Linear(FEATURES, 5), nn.Softmax(dim=1))))
     assert against_native(run, "native") == "trains plain chains of linear layers only: the layer 1 is a Softmax"

@@ -17,6 +17,7 @@ from regimen.engine.stacked import Bundle
 from regimen.engine.stacked_bundles import REFUSALS, in_words
 from regimen.engine.stacked_structure import why_not_stackable
 from regimen.engine.stacked_training import StackedTraining
+from regimen.models.plain_attributes import changed_attributes, plain_attributes
 from regimen.nn import step as dropout_step
 from regimen.run import Run
 from regimen.techniques import mixup_weights
@@ -67,7 +68,11 @@ def probe(runs: Sequence[Run]) -> Probe:
         if reason is not None:
             return Probe(reason=reason)
         references = [_Reference(run, ()) for run in pair]
+        before = plain_attributes(references[0].network)
         expected = [reference.looked_at() for reference in references]
+        changed = changed_attributes(before, plain_attributes(references[0].network))
+        if changed:
+            return Probe(reason=f"its forward changes {changed[0]}, which the runs of a bundle would share")
         try:
             found = _looked_at(Bundle(members))
         except (MemoryError, *REFUSALS) as error:

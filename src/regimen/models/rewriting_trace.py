@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from regimen.models.plain_attributes import changed_attributes, plain_attributes
+from regimen.models.rewriting_gradients import differing_gradient
 from regimen.models.rewriting_tracer import Tracer, shown_place
 
 # Rows of the two inputs that are sent through to learn the shapes.
@@ -157,6 +159,9 @@ def _checked(network: nn.Module, inputs: tuple[int, ...]) -> Traced:
     )
     if not equal:
         raise _Refused("its traced form computes something else than its forward")
+    wrong = differing_gradient(network, evaluation.graph, constants, examples[1], draws=evaluation.draws)
+    if wrong:
+        raise _Refused(f"its traced form gives {wrong} another gradient than its forward")
     pairs = {node: evaluation.known(named) for node, named in zip(nodes, evaluation.graph.nodes, strict=True)}
     tensors = {node: pair for node, pair in pairs.items() if isinstance(pair[0], Tensor)}
     return Traced(
@@ -208,7 +213,9 @@ def _traced(
         # Parameters are shared: they may be large, and the tracer does not touch them. Buffers may be assigned to.
         root = copy.deepcopy(network, {id(tensor): tensor for tensor in network.parameters()}).train(mode)
         tracer, attempt, before = Tracer(twin, examples, opaque), _Attempt(), _generators()
-        with attempt:
+        attributes = plain_attributes(root)
+        # A forward may leave gradients turned off.
+        with attempt, torch.set_grad_enabled(torch.is_grad_enabled()):
             tracer.trace(root)
             for node in tracer.graph.nodes:
                 # Else the code of the graph would declare functions of torch as wrapped, for all later traces.
@@ -218,6 +225,9 @@ def _traced(
             kept = [name for layer in root.modules() for name in _kept(vars(layer))]
             if kept:
                 raise _Refused(f"its forward keeps what it computes on itself, as {kept[0]}")
+            changed = changed_attributes(attributes, plain_attributes(root))
+            if changed:
+                raise _Refused(f"its forward changes {changed[0]}, which a graph would keep as it is")
             return tracer
         assert attempt.error is not None
         if isinstance(attempt.error, _Refused) or tracer.failed is None or tracer.failed in opaque:

@@ -29,6 +29,10 @@ _ROUNDINGS = (math.sqrt, math.floor, math.ceil)
 UNKNOWN = (
     "the number of rows is no plain number while the forward is traced; write x.size(0) as it is, without len or int"
 )
+AUTOGRAD = "it uses an autograd function of its own, whose backward a graph has not"
+MODE_OF_TORCH = "it turns gradients or autocast on or off, which a graph has not"
+# However it is called: by the class, or by a name that was given to it before.
+_APPLY = torch.autograd.Function.apply.__func__.__code__  # type: ignore[attr-defined]
 Pair = tuple[Any, Any]
 
 
@@ -60,6 +64,7 @@ class Tracer(fx.Tracer):
         self.draws = False
         self.failed: str | None = None
         self._thread, self._computing = threading.get_ident(), False
+        self._modes = _modes_of_torch()
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether a layer is one node."""
@@ -72,6 +77,7 @@ class Tracer(fx.Tracer):
 
     def create_proxy(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **options: Any) -> Any:
         """Return a proxy for a new node, or what the node gives, where that is a size or another fact."""
+        self._require_what_a_graph_has()
         proxy: Any = super().create_proxy(kind, target, args, kwargs, *rest, **options)
         node: fx.Node = proxy.node
         node.meta["place"] = _place_of_caller()
@@ -95,6 +101,8 @@ class Tracer(fx.Tracer):
         """Return what a layer gives: one node, or what the nodes inside give."""
         if self._computing or threading.get_ident() != self._thread:
             return forward(*args, **kwargs)
+        # Here it is what calls the layer that can not be looked into, not the layer.
+        self._require_what_a_graph_has()
         name, done = self.path_of_module(m), False
         try:
             output = super().call_module(m, forward, args, kwargs)
@@ -113,6 +121,16 @@ class Tracer(fx.Tracer):
     def known(self, node: fx.Node) -> Pair:
         """Return what a node gives for both examples; nothing known is two times None."""
         return self.values.get(node, (None, None))
+
+    def _require_what_a_graph_has(self) -> None:
+        """Refuse what is not recorded, since it is no operation: modes of torch, and backwards of the user's own."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and frame.f_code is not fx.Tracer.trace.__code__:
+            if frame.f_code is _APPLY:
+                raise fx.proxy.TraceError(AUTOGRAD)
+            frame = frame.f_back
+        if _modes_of_torch() != self._modes:
+            raise fx.proxy.TraceError(MODE_OF_TORCH)
 
     def _computed(self, node: fx.Node, twin: nn.Module) -> Pair:
         if node.op == "placeholder":
@@ -213,6 +231,12 @@ def shown_place(filename: str, line: int) -> str:
         ('net.py line 12', '')
     """
     return "" if filename.startswith(_OTHERS) else f"{Path(filename).name} line {line}"
+
+
+def _modes_of_torch() -> tuple[bool, ...]:
+    """Return what torch does beside computing: record for gradients, and compute in half precision."""
+    half = (torch.is_autocast_enabled(device) for device in ("cpu", "cuda"))
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), *half
 
 
 def _place_of_caller() -> str:
