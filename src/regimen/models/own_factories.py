@@ -10,6 +10,7 @@ import cloudpickle
 from torch import nn
 
 from regimen.errors import EngineError
+from regimen.models.own_neighbours import Neighbours
 from regimen.models.own_source import UserCode, run_file, sha256, text_of_file
 
 Factory = Callable[[], nn.Module]
@@ -33,7 +34,15 @@ class InFile:
 
     def __call__(self) -> nn.Module:
         """Return what the function returns."""
-        return loaded(self)()
+        factory = loaded(self)
+        # It may import a neighbour only now.
+        with _beside(self).importable():
+            return factory()
+
+
+@lru_cache(maxsize=32)
+def _beside(place: InFile) -> Neighbours:
+    return Neighbours(place.path)
 
 
 @lru_cache(maxsize=32)
@@ -51,7 +60,7 @@ def loaded(place: InFile) -> Factory:
             f"{place.shown} has changed, or is gone, since the study or training began: restore it and go on with "
             "--resume, or start a new one"
         )
-    return run_file(place.path, place.function, place.shown)
+    return run_file(place.path, place.function, place.shown, _beside(place))
 
 
 class ByValue:

@@ -1,22 +1,21 @@
 """Source of the user's own: files that are run, what they raise as one message, and what tells texts apart."""
 
-import ast
 import functools
 import hashlib
 import importlib.util
 import inspect
 import sys
 import types
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import TracebackType
 from typing import Any
 
 import torch
 from torch import nn
 
 from regimen.errors import OptionError, RegimenError, nearest
+from regimen.models.own_neighbours import Neighbours, imported_beside
 
 FORM = "FILE.py:FUNCTION, a function without arguments that returns a torch.nn.Module"
 # Values that a function closes over and that are told apart by how they are written.
@@ -94,7 +93,7 @@ def split_name(text: str) -> tuple[Path, str]:
     return Path(file), function
 
 
-def run_file(path: Path, function: str, shown: str) -> Callable[[], nn.Module]:
+def run_file(path: Path, function: str, shown: str, beside: Neighbours) -> Callable[[], nn.Module]:
     """Run a file and return a function that it defines; a class that needs no arguments is a function too.
 
     PyTorch's default generator and number of threads are afterwards what they were.
@@ -103,6 +102,7 @@ def run_file(path: Path, function: str, shown: str) -> Callable[[], nn.Module]:
         path: The file.
         function: Name of the function.
         shown: The file as the user wrote it.
+        beside: The modules beside the file, which it may import.
 
     Raises:
         OptionError: There is no such function, or the file raises.
@@ -113,29 +113,26 @@ def run_file(path: Path, function: str, shown: str) -> Callable[[], nn.Module]:
     if spec is None or spec.loader is None:
         raise OptionError(f"expected a Python file, got {shown}")
     loaded = importlib.util.module_from_spec(spec)
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]), _importable_beside(path, loaded), UserCode(f"running {shown}", path):
-        spec.loader.exec_module(loaded)
-    torch.set_num_threads(threads)
+    threads, earlier = torch.get_num_threads(), sys.modules.get(name)
+    importlib.invalidate_caches()
+    try:
+        with torch.random.fork_rng(devices=[]), beside.importable(), UserCode(f"running {shown}", path):
+            # Dataclasses look their module up by name.
+            sys.modules[name] = loaded
+            spec.loader.exec_module(loaded)
+    except BaseException:
+        sys.modules.pop(name, None)
+        if earlier is not None:
+            sys.modules[name] = earlier
+        raise
+    finally:
+        torch.set_num_threads(threads)
     factory = getattr(loaded, function, None)
     if not callable(factory):
         own = [key for key, value in vars(loaded).items() if callable(value) and not key.startswith("_")]
         found = "there is none of that name" if factory is None else f"{function} is {type(factory).__name__}"
         raise OptionError(f"expected a function {function} in {shown}, {found}{nearest(function, own) if own else ''}")
     return factory  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _importable_beside(path: Path, loaded: ModuleType) -> Iterator[None]:
-    """Let the file import its neighbours, and find itself, while it runs, as `python FILE.py` would."""
-    folder = str(path.resolve().parent)
-    sys.path.insert(0, folder)
-    # Dataclasses look their module up by name.
-    sys.modules[loaded.__name__] = loaded
-    try:
-        yield
-    finally:
-        sys.path.remove(folder)
 
 
 def text_of_file(path: Path) -> str:
@@ -145,32 +142,18 @@ def text_of_file(path: Path) -> str:
         OptionError: The file can not be read.
     """
     texts: dict[str, str] = {}
-    waiting = [path]
+    start = path.resolve()
+    waiting = [start]
     while waiting:
         file = waiting.pop()
-        name = file.relative_to(path.parent).as_posix()
+        name = file.relative_to(start.parent).as_posix()
         if name not in texts:
             try:
                 texts[name] = file.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 raise OptionError(f"expected {FORM}, got {path}, which can not be read: {error}") from error
-            waiting += _neighbours(texts[name], path.parent)
+            waiting += imported_beside(texts[name], file, start.parent)
     return repr(sorted(texts.items()))
-
-
-def _neighbours(text: str, folder: Path) -> list[Path]:
-    """Return the files of a folder that a source imports."""
-    try:
-        statements = list(ast.walk(ast.parse(text)))
-    except SyntaxError:
-        return []  # running it says where
-    names = [alias.name for node in statements if isinstance(node, ast.Import) for alias in node.names]
-    for node in statements:
-        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    places = [folder.joinpath(*name.split(".")) for name in names]
-    files = [file for place in places for file in (place.with_suffix(".py"), place / "__init__.py")]
-    return [file for file in files if file.is_file()]
 
 
 def text_of_callable(factory: Callable[..., Any]) -> str:
