@@ -76,6 +76,19 @@ def test_plain_lines_come_at_intervals_and_say_runs_rate_and_time_left() -> None
     assert lines[-1] == "search: 30 of 100 runs, 1.0 runs/s, 1 min 10 s left"
 
 
+@pytest.mark.parametrize(
+    ("seconds", "state"),
+    [(12.0, "1 of 100 runs, 12.0 s a run"), (90.0, "1 of 100 runs, 90.0 s a run, 2 h 28 min left")],
+)
+def test_a_first_run_with_the_start_of_the_workers_says_nothing_of_the_time_left(seconds: float, state: str) -> None:
+    clock = Clock()
+    watch, _ = study_progress(clock)
+    watch.planned(100)
+    clock.now += seconds
+    watch.finished(RESULT, stored=False)
+    assert watch.meter.state == state
+
+
 def test_runs_that_were_stored_do_not_count_for_the_rate() -> None:
     clock = Clock()
     watch, _ = study_progress(clock)

@@ -1,7 +1,9 @@
 """Predictions of a saved model as CSV."""
 
+import contextlib
 import csv
 import io
+import sys
 import warnings
 from pathlib import Path
 
@@ -31,9 +33,11 @@ def write_predictions(directory: str, data: str, out: str | None, *, model: str 
         OptionError: `out` is a folder, or the file that is read.
     """
     _check_out(out, data)
-    saved, said = load_model(directory, model)
-    features = read_features(data, saved.preparation)
-    text = as_csv(saved, features)
+    # What a module of the user's own prints must not stand among the predictions.
+    with contextlib.redirect_stdout(sys.stderr):
+        saved, said = load_model(directory, model)
+        features = read_features(data, saved.preparation)
+        text = as_csv(saved, features)
     for note in (*said, *features.notes):
         click.echo(printable(f"note: {note}"), err=True)
     if out is None or out == "-":

@@ -19,8 +19,10 @@ Clock = Callable[[], float]
 INTERVAL = 10.0
 # Steps from which the rate is taken: enough to even out, few enough to follow a change of phase.
 WINDOW = 40
-# From so many steps on, the start is no longer counted: worker processes take seconds to come up.
+# From so many steps on, the start is no longer counted: worker processes take seconds to come up. Before that nothing
+# is said of the time left, unless the steps take minutes themselves.
 WARM = 4
+LONG = 60.0
 
 
 class Pace:
@@ -51,6 +53,11 @@ class Pace:
         times = [self.started, *self.times] if len(self.times) < WARM else list(self.times)
         passed = times[-1] - times[0]
         return (len(times) - 1) / passed if passed > 0 else None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the rate is that of steps rather than of the start."""
+        return len(self.times) >= WARM or (bool(self.times) and self.times[-1] - self.started >= LONG)
 
 
 class Meter:
@@ -103,7 +110,8 @@ class Meter:
         if rate is not None:
             unit = self.noun.removesuffix("s")
             parts.append(f"{rate:.1f} {self.noun}/s" if rate >= 0.95 else f"{1 / rate:.1f} s a {unit}")
-            parts.append(f"{duration(max(self.total - self.done, 0) / rate)} left")
+            if self.pace.is_known:
+                parts.append(f"{duration(max(self.total - self.done, 0) / rate)} left")
         return ", ".join(parts)
 
     def _draw(self, name: str) -> None:

@@ -267,6 +267,10 @@ class SavedModel:
                 states=states,
             )
         except InputError as error:
+            if isinstance(network, OwnModule):
+                raise StoreError(
+                    f"{network.name} does not take the weights in {directory}: {error}; name the module that was trained"
+                ) from error
             raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
 
 
