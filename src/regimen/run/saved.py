@@ -269,7 +269,7 @@ class SavedModel:
         except InputError as error:
             if isinstance(network, OwnModule):
                 raise StoreError(
-                    f"{network.name} does not take the weights in {directory}: {error}; name the module that was trained"
+                    f"{network.name} does not take the weights in {directory}: {error}; name the one that was trained"
                 ) from error
             raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
 
