@@ -1,5 +1,6 @@
 """A whole search: bundles that shrink, the winner and its confirmation, what is refused, and what is left out."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -16,6 +17,8 @@ from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Recipe, Run, recipe_from_toml
 from regimen.search import SearchResult, TrialRecord, search
+from regimen.search.owners import OWNER, owner
+from regimen.search.space import technique_space
 from regimen.search.storage import default_pruner
 from regimen.study.layout import confirmation_key, search_key
 
@@ -344,7 +347,7 @@ def test_trials_that_a_kill_left_under_way_are_failed_do_not_count_and_are_asked
         ({"model": "mlp:5"}, "its model is mlp:4, not mlp:5"),
         ({"pairs": 4}, "its pairs is 3, not 4"),
         ({"seed": 7}, "its seed is 0, not 7"),
-        ({"space": "dropout"}, "its space is the function decay, not dropout"),
+        ({"space": "dropout"}, r"its space is the function decay \(\w{12}\), not dropout \(\w{12}\)"),
         ({"baseline": BASELINE.replace(lr=0.5)}, "its baseline is"),
     ],
     ids=["model", "pairs", "seed", "space", "baseline"],
@@ -393,3 +396,101 @@ def test_a_file_that_is_no_storage_is_refused(iris: Table, tmp_path: Path) -> No
     (tmp_path / "optuna.db").write_text("nothing of Optuna's" * 100)
     with pytest.raises(StoreError, match="can not be used as a storage of Optuna"):
         search(iris, **ASKED, directory=tmp_path, trainer=Made(iris))
+
+
+def under_way(storage: optuna.storages.BaseStorage, held: list[Any]) -> int:
+    """Leave a trial of some owner under way in the study `one`, and return its number."""
+    trial = optuna.load_study(study_name="one", storage=storage).ask()
+    trial.suggest_float("decay", 0.0, 0.3)
+    trial.set_user_attr(OWNER, held)
+    return trial.number
+
+
+def ended_process() -> int:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("held", "state"),
+    [
+        (lambda: owner(ended_process()), "FAIL"),
+        (lambda: [*owner()[:2], -1], "FAIL"),
+        (lambda: ["another computer", 1, 1], "RUNNING"),
+    ],
+    ids=["ended", "number given out again", "another computer"],
+)
+def test_only_trials_of_dead_processes_of_this_computer_are_failed(
+    iris: Table, held: Callable[[], list[Any]], state: str
+) -> None:
+    storage = optuna.storages.InMemoryStorage()
+    search(iris, **ASKED, storage=storage, study_name="one", trainer=Made(iris))
+    left = under_way(storage, held())
+    found = search(iris, **ASKED | {"trials": 7}, storage=storage, study_name="one", trainer=Made(iris))
+    assert found.study.trials[left].state.name == state
+    assert len(found.trials) == 7
+
+
+@pytest.mark.skipif(os.name == "nt", reason="nothing asks there whether a process lives")
+def test_a_study_that_a_living_process_searches_is_refused_and_left_alone(iris: Table) -> None:
+    storage = optuna.storages.InMemoryStorage()
+    search(iris, **ASKED, storage=storage, study_name="one", trainer=Made(iris))
+    left = under_way(storage, owner(os.getppid()))
+    with pytest.raises(StoreError, match=f"searched by process {os.getppid()} of this computer"):
+        search(iris, **ASKED | {"trials": 7}, storage=storage, study_name="one", trainer=Made(iris))
+    assert optuna.load_study(study_name="one", storage=storage).trials[left].state.name == "RUNNING"
+
+
+def test_every_trial_that_is_asked_for_has_its_owner(iris: Table) -> None:
+    found = search(iris, **ASKED, trainer=Made(iris))
+    assert [trial.user_attrs[OWNER] for trial in found.study.trials] == [owner()] * 6
+
+
+@pytest.mark.parametrize("after", [1, 9], ids=["before it is reported", "before it is told"])
+def test_trials_that_another_process_finishes_meanwhile_end_the_search_with_one_message(
+    iris: Table, after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = optuna.storages.InMemoryStorage()
+    trainer = Made(iris)
+
+    def finish() -> None:
+        study = optuna.load_study(study_name="one", storage=storage)
+        for trial in study.get_trials(states=(optuna.trial.TrialState.RUNNING,)):
+            if len(trainer.searched) >= after:
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+
+    trainer.during = finish
+    if after == 9:
+        # What reports then is not looked at, so that telling is what fails.
+        monkeypatch.setattr(optuna.trial.Trial, "report", lambda *_, **__: None)
+    with pytest.raises(StoreError, match="'one' were finished by another process"):
+        search(iris, **ASKED, storage=storage, study_name="one", trainer=trainer)
+
+
+def test_a_space_that_was_changed_is_refused_on_resume(iris: Table) -> None:
+    def spaces() -> Iterator[Any]:
+        for high in (0.3, 0.5):
+            yield lambda trial, base, high=high: base.replace(weight_decay=trial.suggest_float("decay", 0.0, high))
+        for rate in (True, False):
+            space = technique_space("dropout,l2" + ",lr" * rate, ["dropout", "l2"])
+            yield space
+
+    first, second, with_rate, without = spaces()
+    for one, other in ((first, second), (with_rate, without)):
+        storage = optuna.storages.InMemoryStorage()
+        asked = ASKED | {"trials": 2, "pairs": 2, "storage": storage, "study_name": "one"}
+        search(iris, **asked | {"space": one}, trainer=Made(iris))
+        with pytest.raises(StoreError, match="its space is the function"):
+            search(iris, **asked | {"space": other}, trainer=Made(iris))
+        search(iris, **asked | {"space": one}, trainer=Made(iris))
+
+
+def test_a_parameter_whose_choices_change_from_trial_to_trial_is_refused(iris: Table) -> None:
+    def changing(trial: optuna.Trial, baseline: Recipe) -> Recipe:
+        return baseline.replace(weight_decay=trial.suggest_categorical("decay", [0.1, float(trial.number)]))
+
+    with pytest.raises(
+        OptionError, match=r"space: trial 1 raised ValueError: .*dynamic value space.*same kind and choices"
+    ):
+        search(iris, **ASKED | {"space": changing}, trainer=Made(iris))

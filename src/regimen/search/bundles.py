@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from regimen.errors import OptionError, RecipeError
 from regimen.records import RunResult
 from regimen.run import Recipe, recipe_to_toml
+from regimen.search.owners import OWNER, owner
 from regimen.search.space import Space
-from regimen.search.storage import BASELINE_VALUES, RECIPE, REFUSED, abandon, finished, tell
+from regimen.search.storage import BASELINE_VALUES, RECIPE, REFUSED, abandon, finished, sole_writer, tell
 from regimen.study.ledger import Ledger
 from regimen.study.own_modules import Trial as OwnModuleTrial
 from regimen.study.phases import Phases
@@ -56,7 +57,16 @@ class Bundles:
     exhausted: bool = False
 
     def train(self, trials: int) -> list[float]:
-        """Go on until so many trials are complete or pruned, and return the baseline's metric on each pair."""
+        """Go on until so many trials are complete or pruned, and return the baseline's metric on each pair.
+
+        Raises:
+            OptionError: The space does not give a recipe.
+            StoreError: Another process has finished trials of this one.
+        """
+        with sole_writer(self.study):
+            return self._bring_to(trials)
+
+    def _bring_to(self, trials: int) -> list[float]:
         stored: Mapping[str, Sequence[float]] = self.study.user_attrs
         baseline = list(stored.get(BASELINE_VALUES, ()))
         while not baseline or not (self.exhausted or len(finished(self.study)) >= trials):
@@ -82,6 +92,7 @@ class Bundles:
         trial = self.study.ask()
         candidate = Candidate(trial=trial, recipe=self.phases.plan.recipe)
         asked.append(candidate)
+        trial.set_user_attr(OWNER, owner())
         try:
             candidate.recipe = self.space(trial, self.phases.plan.recipe)
             if isinstance(candidate.recipe, Recipe):
@@ -90,6 +101,12 @@ class Bundles:
             trial.set_user_attr(REFUSED, str(error))
             self._tell(asked, candidate, pruned=True)
             return
+        except ValueError as error:
+            # So Optuna says that a parameter has other choices, or is of another kind, than in an earlier trial.
+            raise OptionError(
+                f"space: trial {trial.number} raised ValueError: {error}; give every parameter the same kind and "
+                "choices in all trials, or choose another study_name or folder for another space"
+            ) from error
         if not isinstance(candidate.recipe, Recipe):
             raise OptionError(f"space: expected a function that returns a Recipe, got {candidate.recipe!r} from it")
         trial.set_user_attr(RECIPE, recipe_to_toml(candidate.recipe))

@@ -114,6 +114,15 @@ class TechniqueSpace:
             recipe = recipe.replace(lr=trial.suggest_float(name, middle / LR_FACTOR, middle * LR_FACTOR, log=True))
         return recipe
 
+    @property
+    def content(self) -> str:
+        """Return what tells the space from others: what may be chosen in each part, and at what strengths."""
+        parts = [
+            (part, [(one.name, one.settings, one.strengths, RANGES.get(one.name)) for one in techniques])
+            for part, techniques in self.parts.items()
+        ]
+        return repr((parts, self.lr))
+
     def starts(self, baseline: Recipe) -> list[dict[str, Any]]:
         """Return the parameters of the trials to begin with: the baseline itself, then each technique alone."""
         off: dict[str, Any] = dict.fromkeys(self.parts, OFF)

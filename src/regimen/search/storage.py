@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from regimen.errors import OptionError, StoreError
+from regimen.search.owners import elsewhere, living_process
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -101,7 +102,8 @@ def open_study(
 ) -> "OptunaStudy":
     """Return the Optuna study of a search, new or as far as it has come.
 
-    Trials that a killed process left under way are marked as failed, and asked for once more.
+    Trials that a killed process of this computer left under way are marked as failed, and asked for once more; those of
+    another computer stay as they are.
 
     Args:
         name: Name of the study in the storage.
@@ -112,7 +114,7 @@ def open_study(
         settings: What all values of the study depend on, as plain values.
 
     Raises:
-        StoreError: A study of that name is about something else.
+        StoreError: A study of that name is about something else, or a process of this computer is searching it.
     """
     optuna = require_optuna()
     study: OptunaStudy = optuna.create_study(
@@ -134,9 +136,38 @@ def open_study(
             + "; ".join(f"its {key} is {_short(stored.get(key))}, not {_short(settings[key])}" for key in differing)
             + "; ask for the same, or choose another study_name or folder"
         )
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
-        abandon(study, trial)
+    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    for process in filter(None, map(living_process, running)):
+        raise StoreError(
+            f"the Optuna study {name!r} is being searched by process {process} of this computer, and one may at a "
+            "time; wait for it, end it, or choose another study_name or folder"
+        )
+    for trial in running:
+        if not elsewhere(trial):
+            abandon(study, trial)
     return study
+
+
+@contextmanager
+def sole_writer(study: "OptunaStudy") -> "Iterator[None]":
+    """Turn into one message what Optuna raises when another process finishes trials of this one.
+
+    Raises:
+        StoreError: It did.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
+
+    try:
+        yield
+    except UpdateFinishedTrialError as error:
+        raise _taken(study) from error
+
+
+def _taken(study: "OptunaStudy") -> StoreError:
+    return StoreError(
+        f"trials of the Optuna study {study.study_name!r} were finished by another process while this one trained "
+        "them; let one process search at a time, and ask again to go on"
+    )
 
 
 def _short(value: Any) -> str:
@@ -148,17 +179,27 @@ def abandon(study: "OptunaStudy", trial: "Trial | FrozenTrial") -> None:
     """Mark a trial that did not finish as failed, and have its parameters asked for again."""
     from optuna.trial import TrialState
 
-    study.tell(trial.number, state=TrialState.FAIL)
+    try:
+        study.tell(trial.number, state=TrialState.FAIL)
+    except ValueError:
+        return  # another process has finished it
     if trial.params:
         study.enqueue_trial(trial.params)
 
 
 def tell(study: "OptunaStudy", number: int, value: float | None) -> bool:
-    """Tell a study the value of a trial, None if it was pruned; return whether its sampler has anything left to try."""
+    """Tell a study the value of a trial, None if it was pruned; return whether its sampler has anything left to try.
+
+    Raises:
+        StoreError: Another process has finished the trial.
+    """
+    from optuna.exceptions import UpdateFinishedTrialError
     from optuna.trial import TrialState
 
     try:
         study.tell(number, value, state=TrialState.PRUNED if value is None else TrialState.COMPLETE)
+    except (ValueError, UpdateFinishedTrialError) as error:
+        raise _taken(study) from error
     except RuntimeError as error:
         # How a sampler that has gone through its grid says so; by then the trial has its value.
         if "Study.stop" not in str(error):
