@@ -13,7 +13,8 @@ from torch.nn.parameter import is_lazy
 
 from regimen.errors import OptionError
 from regimen.models.own_factories import ByValue, Factory, InFile, loaded, named
-from regimen.models.own_source import UserCode, sha256, split_name, text_of_callable, text_of_file
+from regimen.models.own_reach import is_own, reach
+from regimen.models.own_source import UserCode, sha256, split_name, text_of_file
 
 WRAPPED = "give a function that makes a new one each time, such as def net(): return Net(64, 10)"
 
@@ -83,9 +84,9 @@ def own_module(source: str | Factory) -> OwnModule:
         drafted = OwnModule(name=f"{path.name}:{function}", factory=place, digest="", path=path)
     else:
         _check_factory(source, named(source))
-        text = text_of_callable(source)
+        text = ""
         drafted = OwnModule(name=named(source), factory=ByValue.of(source), digest="")
-    return replace(drafted, digest=_digest(drafted, text))
+    return replace(drafted, digest=_digest(drafted, text, source))
 
 
 def _check_factory(factory: Any, name: str) -> None:
@@ -104,8 +105,8 @@ def _check_factory(factory: Any, name: str) -> None:
         return  # it has no signature; calling it tells
 
 
-def _digest(own: OwnModule, text: str) -> str:
-    """Return the digest of a source and of the module that it makes.
+def _digest(own: OwnModule, text: str, source: str | Factory) -> str:
+    """Return the digest of a source, of what it reads, and of the module that it makes.
 
     Raises:
         OptionError: It makes no module, or the same one each time.
@@ -113,6 +114,7 @@ def _digest(own: OwnModule, text: str) -> str:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         first = own.make()
+        before = _reached(first, source)
         torch.default_generator.manual_seed(1)
         second = own.make()
     shared = {id(value) for value in first.parameters()} & {id(value) for value in second.parameters()}
@@ -121,19 +123,29 @@ def _digest(own: OwnModule, text: str) -> str:
             f"model: {own.name} returns the same {'module' if first is second else 'parameters'} each time, and one "
             f"run would go on with the weights of another; {WRAPPED}"
         )
-    kinds = {kind.__qualname__: kind for kind in map(type, first.modules()) if _is_own(kind)}
-    parts = [text, *(text_of_callable(kind) for _, kind in sorted(kinds.items()))]
-    return sha256("\0".join([*parts, _portrait(first), *_given_weights(first, second)]))
+    # What differs is state, such as a counter, or the time.
+    reached = sorted(before.items() & _reached(second, source).items())
+    return sha256("\0".join([text, repr(reached), _portrait(first), *_given_values(first, second)]))
 
 
-def _is_own(kind: type) -> bool:
-    return kind.__module__.partition(".")[0] not in ("torch", "regimen", "torchvision")
+def _reached(made: nn.Module, source: str | Factory) -> dict[str, str]:
+    """Return what the function, the classes of the module's layers, and their attributes depend on, see `reach`."""
+    kinds, ordinary = dict.fromkeys(map(type, made.modules())), vars(nn.Module()).keys()
+    roots = [] if isinstance(source, str) else [("function", source)]
+    roots += [(f"class {place}", kind) for place, kind in enumerate(kinds) if is_own(kind)]
+    return reach(roots) | reach(
+        (f"attribute {name}.{key}", value)
+        for name, module in made.named_modules()
+        for key, value in vars(module).items()
+        if key not in ordinary
+    )
 
 
-def _given_weights(first: nn.Module, second: nn.Module) -> list[str]:
-    """Return the SHA-256 of each parameter that no generator draws: pretrained weights stand in no source."""
+def _given_values(first: nn.Module, second: nn.Module) -> list[str]:
+    """Return the SHA-256 of each parameter and buffer that no generator draws: such values stand in no source."""
+    ones, others = ([*made.named_parameters(), *made.named_buffers()] for made in (first, second))
     found = []
-    for (name, one), (_, other) in zip(first.named_parameters(), second.named_parameters(), strict=False):
+    for (name, one), (_, other) in zip(ones, others, strict=False):
         if not is_lazy(one) and not is_lazy(other) and torch.equal(one, other):
             content = one.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
             found.append(f"{name} {hashlib.sha256(content).hexdigest()}")
@@ -163,6 +175,6 @@ def _file_of(factory: Any) -> Path | None:
     inner = getattr(factory, "_factory", None) or factory
     try:
         found = inspect.getsourcefile(getattr(inner, "func", inner))
-    except TypeError:
+    except (TypeError, OSError):  # typed into an interpreter
         return None
     return Path(found) if found else None

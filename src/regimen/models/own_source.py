@@ -1,15 +1,11 @@
-"""Source of the user's own: files that are run, what they raise as one message, and what tells texts apart."""
+"""Source of the user's own: files that are run, what they raise as one message, and the text that tells files apart."""
 
-import functools
 import hashlib
 import importlib.util
-import inspect
 import sys
-import types
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import torch
 from torch import nn
@@ -18,8 +14,6 @@ from regimen.errors import OptionError, RegimenError, nearest
 from regimen.models.own_neighbours import Neighbours, imported_beside
 
 FORM = "FILE.py:FUNCTION, a function without arguments that returns a torch.nn.Module"
-# Values that a function closes over and that are told apart by how they are written.
-PLAIN = (int, float, str, bool, bytes, tuple, types.NoneType)
 
 
 class UserCode:
@@ -154,70 +148,6 @@ def text_of_file(path: Path) -> str:
                 raise OptionError(f"expected {FORM}, got {path}, which can not be read: {error}") from error
             waiting += imported_beside(texts[name], file, start.parent)
     return repr(sorted(texts.items()))
-
-
-def text_of_callable(factory: Callable[..., Any]) -> str:
-    """Return what tells a function or class from others: its source, else its byte code; and what is bound to it.
-
-    Example:
-        >>> width = 3
-        >>> text_of_callable(functools.partial(nn.Linear, width, 2)) == text_of_callable(
-        ...     functools.partial(nn.Linear, 4, 2)
-        ... )
-        False
-    """
-    if isinstance(factory, functools.partial):
-        bound = (factory.args, sorted(factory.keywords.items()))
-        return f"{text_of_callable(factory.func)}{_plain(bound)}"
-    if not (inspect.isfunction(factory) or inspect.ismethod(factory) or inspect.isclass(factory)):
-        return text_of_callable(type(factory))
-    closed = []
-    if inspect.isfunction(factory):
-        cells = [cell for cell in factory.__closure__ or () if _filled(cell)]
-        held = [*(factory.__defaults__ or ()), *(cell.cell_contents for cell in cells)]
-        closed = [_plain(value) for value in held if isinstance(value, PLAIN)]
-        closed += [text_of_callable(value) for value in held if inspect.isfunction(value) and value is not factory]
-    try:
-        # The source of a lambda is that of the whole statement around it.
-        named = getattr(factory, "__name__", "") != "<lambda>"
-        text = inspect.getsource(factory) if named else _byte_code(factory)
-    except (OSError, TypeError):
-        text = _byte_code(factory)
-    return "\n".join([text, *closed])
-
-
-def _plain(value: Any) -> str:
-    # Objects without a text of their own are written with their address, which is another in each process.
-    return repr(value) if " at 0x" not in repr(value) else type(value).__qualname__
-
-
-def _filled(cell: types.CellType) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - asking is the only way to know
-    except ValueError:
-        return False
-    return True
-
-
-def _byte_code(factory: Any) -> str:
-    """Return the code of a function, or of all methods of a class, as text without file names and lines."""
-    if inspect.ismethod(factory):
-        factory = factory.__func__
-    if inspect.isclass(factory):
-        methods = sorted((name, value) for name, value in vars(factory).items() if inspect.isfunction(value))
-        return repr([factory.__qualname__, *((name, _code(value.__code__)) for name, value in methods)])
-    return repr(_code(factory.__code__)) if inspect.isfunction(factory) else getattr(factory, "__qualname__", "")
-
-
-def _code(code: types.CodeType) -> tuple[Any, ...]:
-    return code.co_code, code.co_names, code.co_varnames, code.co_freevars, tuple(map(_constant, code.co_consts))
-
-
-def _constant(value: Any) -> Any:
-    if isinstance(value, types.CodeType):
-        return _code(value)
-    # A set is written in another order in each process.
-    return sorted(map(repr, value)) if isinstance(value, frozenset) else value
 
 
 def sha256(text: str) -> str:
