@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -183,3 +186,18 @@ def test_fewer_than_one_process_is_refused(processes: int) -> None:
 
 def test_by_default_every_core_trains() -> None:
     assert Trainer([]).processes == available_cores() >= 1
+
+
+@pytest.mark.slow
+def test_a_script_that_trains_as_it_is_imported_is_told_so_once(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "from regimen import Study, StudyOptions\n"
+        "few = {'pairs': 2, 'epochs': 1, 'processes': 2, 'engine': 'reference'}\n"
+        "options = StudyOptions(model='mlp:4', techniques='dropout', **few)\n"
+        "Study(data='iris', options=options).run()\n"
+    )
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    assert "put what it does under `if __name__ == '__main__':`" in done.stderr.splitlines()[-1]

@@ -13,7 +13,7 @@ from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
 from regimen.engine.stacked_bundles import train_stacked
 from regimen.engine.stacked_choice import Chooser, Stacking
-from regimen.engine.workers import WorkerPool, one_thread
+from regimen.engine.workers import WorkerPool, end_where_imported, one_thread
 from regimen.errors import OptionError, nearest
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult
@@ -68,6 +68,7 @@ class Trainer:
     """
 
     def __init__(self, tables: Collection[Data], *, engine: str = "auto", processes: int | None = None) -> None:
+        end_where_imported()
         self.choice = choose_engine(engine)
         self.engine = engine
         if processes is not None and processes < 1:

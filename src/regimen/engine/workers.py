@@ -81,6 +81,19 @@ def _interrupts_held_back() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
+# Names, for the processes that a pool starts, the file by which one tells that it runs the script itself.
+UNGUARDED = "REGIMEN_UNGUARDED"
+
+
+def end_where_imported() -> None:
+    """End this process if it is a worker that is about to train because it imports the script which started it."""
+    # New processes import the script of their parent before all else; one without the usual guard then runs anew.
+    told = os.environ.get(UNGUARDED)
+    if told and getattr(multiprocessing.current_process(), "_inheriting", False):
+        Path(told).touch()
+        os._exit(1)
+
+
 def _train(fields: list[dict[str, Any]], digest: str, keep: tuple[str, ...], stacked: bool) -> list[RunResult]:
     runs = [Run(data=_tables[digest], **one) for one in fields]
     if not stacked:
@@ -105,6 +118,8 @@ class WorkerPool:
         with os.fdopen(handle, "wb") as file:
             pickle.dump({table.digest: table for table in tables}, file)
         self.processes = processes
+        self._unguarded = self._tables.with_suffix(".unguarded")
+        os.environ[UNGUARDED] = str(self._unguarded)
         self._executor = self._started()
 
     def _started(self) -> ProcessPoolExecutor:
@@ -142,11 +157,15 @@ class WorkerPool:
                     yield from zip(task, results, strict=True)
                 return
             except BrokenProcessPool as error:
+                if self._unguarded.exists():
+                    raise EngineError(
+                        "new processes import the script that starts them, and this one trains as it is imported: put "
+                        "what it does under `if __name__ == '__main__':`, or ask for one process"
+                    ) from None
                 if self.processes == 1:
                     raise EngineError(
                         "a worker process died (killed from outside, or out of memory); what was finished is kept; "
-                        "try again with one process if memory is short, and in a script call it under "
-                        "`if __name__ == '__main__':`, which new processes need"
+                        "try again with one process if memory is short"
                     ) from error
             self._executor.shutdown(wait=False, cancel_futures=True)
             self.processes //= 2
@@ -190,7 +209,8 @@ class WorkerPool:
     def close(self) -> None:
         """Let the processes go; runs in progress end on their own."""
         self._executor.shutdown(wait=False, cancel_futures=True)
-        self._tables.unlink(missing_ok=True)
+        for file in (self._tables, self._unguarded):
+            file.unlink(missing_ok=True)
 
 
 def _all_but_the_table(run: Run) -> dict[str, Any]:
