@@ -13,7 +13,8 @@ from regimen.data import METRICS, as_data
 from regimen.engine import Trainer
 from regimen.errors import OptionError
 from regimen.models import ModelSource
-from regimen.models.own_source import sha256, text_of_callable
+from regimen.models.own_reach import reach
+from regimen.models.own_source import sha256
 from regimen.run import NUMERICS, Recipe, recipe_from_toml, recipe_to_dict
 from regimen.search.bundles import Bundles
 from regimen.search.result import SearchResult, trial_record
@@ -202,7 +203,7 @@ def _settings(plan: Plan, space: Space, names: tuple[str, ...] | None) -> dict[s
     """Return what the values of trials depend on: a storage with other settings is refused."""
     place = getattr(space, "__qualname__", type(space).__qualname__)
     shown = ",".join(sorted(names)) if names is not None else f"the function {place}"
-    text = space.content if isinstance(space, TechniqueSpace) else text_of_callable(space)
+    text = space.content if isinstance(space, TechniqueSpace) else repr(sorted(reach([("space", space)]).items()))
     return {
         "data": f"{plan.data} {plan.digest}",
         "model": f"{plan.model} {plan.model_digest}".strip(),
