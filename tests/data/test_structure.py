@@ -296,6 +296,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no such column": ({"group": "gg"}, DataError, "got 'gg', which the table lacks; did you mean 'g'"),
     "the target": ({"group": "y"}, DataError, "a group column other than the target"),
     "times that are none": ({"time": "g"}, DataError, r"numbers or dates in the time column 'g', got .* such as 'p0'"),
+    "one time that is none": ({"time": "odd"}, DataError, r"time column 'odd', got others, such as 'soon'"),
     "few groups": ({"group": "few"}, DataError, "at least 6 different groups in 'few', got 2"),
     "few times": ({"time": "x2"}, DataError, "at least 10 different times in 'x2', got 3"),
 }
@@ -306,7 +307,9 @@ def test_columns_that_divide_nothing_are_refused(
     write: Callable[..., str], options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     lines = FILE.splitlines()
-    text = "\n".join([lines[0] + ",few,x2", *(f"{line},{i % 2},{i % 3}" for i, line in enumerate(lines[1:]))])
+    days = [f"2026-01-{1 + i % 28:02}" if i != 3 else "soon" for i in range(len(lines))]
+    rows = [f"{line},{i % 2},{i % 3},{day}" for i, (line, day) in enumerate(zip(lines[1:], days, strict=False))]
+    text = "\n".join([lines[0] + ",few,x2,odd", *rows])
     with pytest.raises(error, match=message):
         load(write(text, "t.csv"), target="y", **options)
 

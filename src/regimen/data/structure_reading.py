@@ -62,12 +62,21 @@ def read_marks(
         cells = with_nulls(cells) + "-01"
     column, note = (like, "") if like is not None else describe(cells, whole=True, decimal_comma=decimal_comma)
     if column is None or column.kind not in ("number", "date"):
-        example = f", such as {filled[0]!r}" if len(filled) else ""
+        example = f", such as {_first_other(filled, decimal_comma)!r}" if len(filled) else ""
         raise DataError(
             f"{where}: expected numbers or dates in the time column {cells.name!r}, got others{example}; write dates "
             "as 2026-01-31"
         )
     return numbers_of(cells, column, where=where)[:, 0], column, (note,) if note else ()
+
+
+def _first_other(filled: pl.Series, decimal_comma: bool) -> object:
+    """Return the first value, of the first thousand, that alone is neither number nor date."""
+    for value in filled.head(1000):
+        column, _ = describe(pl.Series(filled.name, [value]), whole=True, decimal_comma=decimal_comma)
+        if column is None or column.kind not in ("number", "date"):
+            return value
+    return filled[0]
 
 
 def structure_of(
