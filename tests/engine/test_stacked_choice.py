@@ -287,9 +287,14 @@ def test_auto_takes_native_before_stacked_and_says_why_not(make_run: MakeRun, cl
     assert all("native" not in result.why and result.why for result in results[:6])
 
 
-def test_what_runs_out_of_steps_in_the_middle_goes_on_in_the_reference(make_run: MakeRun) -> None:
+def test_what_runs_out_of_steps_in_the_middle_goes_on_in_the_reference(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A network that `torch.vmap` follows for some steps, and then no longer."""
+    monkeypatch.setattr(LateReading, "uses", 0)
     runs = own_runs(make_run, LateReading, 2, epochs=2)
+    assert probe(runs).reason == ""
+    LateReading.uses = 0
     results = train(runs, engine="stacked", processes=1)
     for run, result in zip(runs, results, strict=True):
         assert result.engine == "reference"
@@ -298,12 +303,14 @@ def test_what_runs_out_of_steps_in_the_middle_goes_on_in_the_reference(make_run:
 
 
 class LateReading(Plain):
+    """Counts in the class, where the probe does not look."""
+
     uses = 0
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training:
-            self.uses += 1
-        if self.uses > 4:
+            type(self).uses += 1
+        if self.uses > 8:
             assert x.mean().item() < 1e9
         return super().forward(x)
 
