@@ -27,3 +27,9 @@ def test_importing_the_package_imports_no_torch() -> None:
     code = f"import sys, regimen; sys.exit(str({heavy} & set(sys.modules) or ''))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == ""
+
+
+def test_packages_are_at_hand_without_an_import_of_their_own() -> None:
+    asked = "import regimen; print(regimen.data.as_data.__name__, regimen.nn.Dropout.__name__)"
+    done = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert done.stdout == "as_data Dropout\n"

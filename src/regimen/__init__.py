@@ -34,8 +34,8 @@ _HOMES = {
     "StudyOptions": "regimen.study",
 }
 
-# Packages at hand without an import of their own: regimen.search.search(...).
-_PACKAGES = ("search", "tracking")
+# Packages at hand without an import of their own: regimen.search.search(...), regimen.data.as_data(...).
+_PACKAGES = ("data", "engine", "models", "nn", "run", "search", "stats", "study", "techniques", "tracking")
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from regimen.cli.commands import app
 from regimen.cli.request import StudyRequest
 from regimen.cli.study import read_command_line
 from regimen.data import Table, load
-from regimen.errors import TrackingError
+from regimen.errors import OptionError, TrackingError
 from regimen.models import MLP
 from regimen.records import Results, RunResult
 from regimen.run import Recipe
@@ -162,3 +162,12 @@ def test_the_command_line_to_go_on_with_asks_for_the_same_trackers() -> None:
     asked = StudyRequest(data="iris", track=("csv", "mlflow"), out="o", resume=True)
     assert "--track csv,mlflow" in asked.command_line("study")
     assert read_command_line(asked.command_line("study")) == asked
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"trackers": ["csv"]}, "trackers such as CsvTracker"), ({"options": {"pairs": 3}}, "options: expected StudyOp")],
+)
+def test_what_is_no_tracker_and_no_options_is_refused(iris: Table, wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        Study(data=iris, **wrong).run()

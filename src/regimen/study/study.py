@@ -39,7 +39,7 @@ class Study:
 
     Raises:
         DataError: The data can not be studied as they are.
-        OptionError: The model is none, or given in the options too.
+        OptionError: The model is none, or given in the options too; or the options are no `StudyOptions`.
 
     Example:
         >>> from regimen.data import load
@@ -56,6 +56,9 @@ class Study:
     trackers: Sequence[Tracker] = ()
 
     def __post_init__(self) -> None:
+        options: Any = self.options
+        if not isinstance(options, StudyOptions):
+            raise OptionError(f"options: expected StudyOptions(pairs=10, …), got {type(options).__name__}")
         if self.model is not None:
             if self.options.model is not None:
                 raise OptionError("model: expected it once, got one in options too; leave out the one or the other")

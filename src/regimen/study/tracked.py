@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-from regimen.errors import TrackingError
+from regimen.errors import OptionError, TrackingError
 from regimen.records import RunResult
 from regimen.run import recipe_to_dict
 from regimen.study.ledger import Entry, Watch
@@ -22,9 +22,15 @@ class TrackedWatch(Watch):
         watch: What is told of all, the failures of trackers included.
         trackers: Take the runs.
         subject: What is tracked.
+
+    Raises:
+        OptionError: Something among the trackers is none.
     """
 
     def __init__(self, watch: Watch, trackers: Sequence[Tracker], subject: Subject) -> None:
+        none = [tracker for tracker in trackers if not hasattr(tracker, "finished")]
+        if none:
+            raise OptionError(f"trackers: expected trackers such as CsvTracker('curves.csv'), got {none[0]!r}")
         self.watch, self.trackers, self.subject = watch, list(trackers), subject
 
     def planned(self, runs: int) -> None:
