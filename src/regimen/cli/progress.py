@@ -110,7 +110,8 @@ class Meter:
         if rate is not None:
             unit = self.noun.removesuffix("s")
             parts.append(f"{rate:.1f} {self.noun}/s" if rate >= 0.95 else f"{1 / rate:.1f} s a {unit}")
-            if self.pace.is_known:
+            # Epochs follow each other in one process; the first runs wait until all processes are up.
+            if self.noun != "runs" or self.pace.is_known:
                 parts.append(f"{duration(max(self.total - self.done, 0) / rate)} left")
         return ", ".join(parts)
 
