@@ -160,7 +160,7 @@ def from_frame(
 
     Example:
         >>> import polars as pl
-        >>> frame = pl.DataFrame({"age": range(40), "label": ["a", "b"] * 20})
+        >>> frame = pl.DataFrame({"age": [20, 30, 50, 40] * 10, "label": ["a", "b"] * 20})
         >>> from_frame(frame, "label").classes
         ('a', 'b')
     """
