@@ -1,7 +1,8 @@
 """How long dropout takes, forward and with backward: regimen.nn, torch, and the plain multiply that is the floor.
 
 2^22 floats, forward, medians of n = 9: 31 times as fast as F.dropout on one thread, 36 on two; 0.83 and 1.15 of the
-time of torch.mul(out=). 2^10, with backward: 1.00 and 0.98 of the time of F.dropout. 2 cores, AMD EPYC (AVX-512), 2026-11-21.
+time of torch.mul(out=). 2^10, with backward: 1.00 and 0.98 of the time of F.dropout. 2 cores, AMD EPYC (AVX-512),
+2026-11-21.
 
 float32 of 2^10 to 2^26 elements, bfloat16, and Dropout2d, drop probability 0.5, on 1 and 2 threads. About 3 minutes on
 two cores, with 3 GB of memory; 10 s with --quick.
