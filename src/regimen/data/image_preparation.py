@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from regimen.data.images import ImageFeatures, Images
 from regimen.data.pixel_files import BLOCK, Pixels
-from regimen.data.preparation import Constants, Scaling, require_scaling
+from regimen.data.preparation import Constants, Scaling, read_preparation, require_scaling
 from regimen.data.tables import Floats, Rows
-from regimen.errors import DataError, StoreError
+from regimen.errors import DataError
 from regimen.records import Task
 
 # A byte as a share of full brightness.
@@ -158,12 +158,7 @@ class ImagePreparation:
         Raises:
             StoreError: It is not such JSON.
         """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(
-                f"expected the preparation of a saved model of images, got other JSON: {error}; save again"
-            ) from error
+        return read_preparation(text, cls, "a saved model of images")
 
 
 def _histograms(pixels: Pixels, rows: Rows) -> npt.NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """What turns a table into the inputs of a network: fitted by scikit-learn on training rows, kept as plain numbers."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -14,6 +14,7 @@ from regimen.records import Task
 Scaling = Literal["standard", "minmax", "robust", "none"]
 # Given numbers: the center and the scale of each number or channel.
 Constants = tuple[tuple[float, ...], tuple[float, ...]]
+Kind = TypeVar("Kind")
 # Class in scikit-learn, and its attribute that is subtracted.
 _SCALERS = {
     "standard": ("StandardScaler", "mean_"),
@@ -178,12 +179,24 @@ class Preparation:
         Raises:
             StoreError: It is not such JSON.
         """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(
-                f"expected the preparation of a saved model, got other JSON: {error}; save again"
-            ) from error
+        return read_preparation(text, cls, "a saved model")
+
+
+def read_preparation(text: str | bytes, kind: type[Kind], what: str) -> Kind:
+    """Return the preparation of that kind which JSON describes.
+
+    Args:
+        text: What `to_json` wrote.
+        kind: What it shall be.
+        what: Whose preparation it is, for the message.
+
+    Raises:
+        StoreError: It is other JSON, or none.
+    """
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StoreError(f"expected the preparation of {what}, got other JSON: {error}; save again") from error
 
 
 def require_scaling(scaling: Scaling | Constants, numbers: int) -> None:

@@ -7,9 +7,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from regimen.data.preparation import read_preparation
 from regimen.data.samples import Inputs, SampleFeatures, Samples
 from regimen.data.tables import Floats, Rows
-from regimen.errors import DataError, StoreError
+from regimen.errors import DataError
 from regimen.records import Task
 
 
@@ -107,9 +108,4 @@ class SamplePreparation:
         Raises:
             StoreError: It is not such JSON.
         """
-        try:
-            return msgspec.json.decode(text, type=cls)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise StoreError(
-                f"expected the preparation of a saved model of samples, got other JSON: {error}; save again"
-            ) from error
+        return read_preparation(text, cls, "a saved model of samples")

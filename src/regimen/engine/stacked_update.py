@@ -4,6 +4,7 @@ Each does per run what `torch.optim` does with that run's hyper-parameters; what
 Nesterov, AMSGrad, centered) all runs of a bundle share, see `kind_of_step`.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -34,7 +35,7 @@ def kind_of_step(optimizer: Optimizer) -> tuple[object, ...]:
     return (type(optimizer),)
 
 
-class StackedOptimizer:
+class StackedOptimizer(ABC):
     """The state of one optimizer for all runs of a bundle.
 
     Args:
@@ -65,8 +66,9 @@ class StackedOptimizer:
         self.steps += 1
         self._step(parameters, gradients, rates)
 
+    @abstractmethod
     def _step(self, parameters: Tensor, gradients: Tensor, rates: Tensor) -> None:
-        raise NotImplementedError
+        """Change `parameters` in place, by the rule."""
 
     def select(self, runs: Tensor) -> None:
         """Keep the state of these runs only, int64 indices."""

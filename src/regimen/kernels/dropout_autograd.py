@@ -13,8 +13,8 @@ from regimen.kernels.dropout_pass import add_noise
 
 is_legacy_batchedtensor = torch._C._functorch.is_legacy_batchedtensor
 MASK64 = (1 << 64) - 1
-# Up to here a mask is kept for the backward pass, 16 KB of it: drawing it again takes a backward written in Python, and
-# that takes 50 µs where a product and its own backward take 36 (2^10 elements, forward and backward; F.dropout 41).
+# Up to here a mask is kept for the backward pass, 16 KB of it: drawing it again takes a backward written in Python. At
+# 2^10 elements both passes took 1.17 times as long as F.dropout; a product with its own backward takes 1.00 times.
 KEPT_ELEMENTS = 1 << 12
 Key = int | Tensor  # a tensor holds the same 64 bits as int64
 _ONES = torch.ones(KEPT_ELEMENTS, device="cpu")
