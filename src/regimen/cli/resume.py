@@ -48,6 +48,10 @@ def find(request: StudyRequest) -> Found:
     for path in [Path(request.out)] if request.out is not None else _candidates(request.data):
         plan = read_plan(path)
         asked = None if plan is None else read_command_line(plan.command)
+        other = None if asked is None else _other_division(path, asked, request)
+        if other is not None:
+            refusals.append(other)
+            continue
         filled = _filled(request, asked)
         table = load(filled.data, **filled.table_options)
         if plan is None or plan.digest == table.digest:
@@ -88,6 +92,21 @@ def _filled(request: StudyRequest, asked: StudyRequest | None) -> StudyRequest:
         return request
     missing = [name for name in DATA_OPTIONS if getattr(request, name) is None]
     return replace(request, **{name: getattr(asked, name) for name in missing})
+
+
+def _other_division(path: Path, asked: StudyRequest, request: StudyRequest) -> str | None:
+    """Return why rows that are divided by groups can not be divided by times now, or the other way; None if not asked.
+
+    Each alone is no contradiction, but those of the plan are filled in beside those given, and one excludes the other.
+    """
+    for given, planned in (("group", "time"), ("time", "group")):
+        value, kept = getattr(request, given), getattr(asked, planned)
+        if value is not None and getattr(request, planned) is None and kept is not None:
+            return (
+                f"--resume: the study in {path} divides its rows by --{planned} {kept}, not by --{given} {value}, and a "
+                f"resumed study keeps its plan; leave --{given} out, or start a new study without --resume"
+            )
+    return None
 
 
 def _other_data(path: Path, plan: Plan, request: StudyRequest, asked: StudyRequest | None) -> str:
