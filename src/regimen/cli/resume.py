@@ -103,8 +103,8 @@ def _other_division(path: Path, asked: StudyRequest, request: StudyRequest) -> s
         value, kept = getattr(request, given), getattr(asked, planned)
         if value is not None and getattr(request, planned) is None and kept is not None:
             return (
-                f"--resume: the study in {path} divides its rows by --{planned} {kept}, not by --{given} {value}, and a "
-                f"resumed study keeps its plan; leave --{given} out, or start a new study without --resume"
+                f"--resume: the study in {path} divides its rows by --{planned} {kept}, not by --{given} {value}, and "
+                f"a resumed study keeps its plan; leave --{given} out, or start a new study without --resume"
             )
     return None
 
