@@ -148,3 +148,63 @@ def test_a_metric_that_does_not_fit_is_refused(name: str, task: str, message: st
 def test_metrics_can_not_be_changed_by_a_caller() -> None:
     with pytest.raises(TypeError, match="does not support item assignment"):
         METRICS["accuracy"] = METRICS["rmse"]  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", CLASSIFICATION)
+@given(classes=st.integers(2, 5), rows=st.integers(10, 60), seed=st.integers(0, 10**6), ties=st.booleans())
+def test_weighted_scores_of_classes_are_scikit_learns(
+    name: str, classes: int, rows: int, seed: int, ties: bool
+) -> None:
+    draws = np.random.default_rng(seed)
+    y = np.concatenate([np.arange(classes), draws.integers(0, classes, rows - classes)])
+    logits = draws.normal(size=(rows, classes)) * 3
+    if ties:
+        logits = logits[draws.integers(0, rows, rows)]
+    weights = draws.exponential(size=rows) + 1e-3
+    found = METRICS[name].function(y, logits, weights)
+    labels = np.arange(classes)
+    if name in ("accuracy", "balanced_accuracy", "f1_macro"):
+        score = {
+            "accuracy": sklearn_metrics.accuracy_score,
+            "balanced_accuracy": sklearn_metrics.balanced_accuracy_score,
+            "f1_macro": lambda *answers, **weighted: sklearn_metrics.f1_score(*answers, average="macro", **weighted),
+        }[name]
+        expected = score(y, logits.argmax(axis=1), sample_weight=weights)
+    elif name == "log_loss":
+        expected = sklearn_metrics.log_loss(y, softmax(logits, axis=1), labels=labels, sample_weight=weights)
+    elif classes == 2:
+        # Ties of the two logits' difference are those of the probability.
+        expected = sklearn_metrics.roc_auc_score(y, logits[:, 1] - logits[:, 0], sample_weight=weights)
+    else:
+        probabilities = softmax(logits, axis=1)
+        areas = [
+            sklearn_metrics.roc_auc_score(y == code, probabilities[:, code], sample_weight=weights) for code in labels
+        ]
+        expected = np.mean(areas)
+    assert found == pytest.approx(expected, rel=1e-9, abs=1e-12)
+
+
+@given(rows=st.integers(2, 60), seed=st.integers(0, 10**6))
+def test_weighted_errors_are_scikit_learns(rows: int, seed: int) -> None:
+    draws = np.random.default_rng(seed)
+    y, predictions, weights = draws.normal(50, 9, rows), draws.normal(50, 9, rows), draws.exponential(size=rows) + 1e-3
+    expected = {
+        "rmse": sklearn_metrics.root_mean_squared_error(y, predictions, sample_weight=weights),
+        "mae": sklearn_metrics.mean_absolute_error(y, predictions, sample_weight=weights),
+        "r2": sklearn_metrics.r2_score(y, predictions, sample_weight=weights),
+    }
+    assert {name: METRICS[name].function(y, predictions, weights) for name in expected} == pytest.approx(expected)
+
+
+@given(seed=st.integers(0, 10**6), name=st.sampled_from(sorted(METRICS)))
+def test_whole_weights_score_as_repeated_rows(seed: int, name: str) -> None:
+    metric, draws = METRICS[name], np.random.default_rng(seed)
+    y = draws.permutation(np.arange(30) % 3) if metric.task == "classification" else draws.normal(size=30)
+    outputs = draws.normal(size=(30, 3 if metric.task == "classification" else 1))
+    weights = draws.integers(1, 4, 30)
+    repeated = metric.function(y.repeat(weights), outputs.repeat(weights, axis=0))
+    assert metric.function(y, outputs, weights.astype(float)) == pytest.approx(repeated, rel=1e-9)
+
+
+def test_the_weighted_area_of_one_class_alone_is_undefined() -> None:
+    assert np.isnan(METRICS["roc_auc"].function(np.zeros(5, dtype=np.int64), np.ones((5, 2)), np.ones(5)))

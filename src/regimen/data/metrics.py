@@ -1,9 +1,9 @@
 """Metrics under scikit-learn's names, in plain NumPy: they are computed after every epoch of every run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,12 @@ from regimen.errors import OptionError, nearest
 from regimen.records import Task
 
 Unit = Literal["points", "target", "plain"]
-_Score = Callable[[npt.NDArray[Any], npt.NDArray[Any]], float]
+
+
+class _Score(Protocol):
+    __name__: str
+
+    def __call__(self, y: npt.NDArray[Any], outputs: npt.NDArray[Any], weights: Floats | None = None, /) -> float: ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,8 +31,8 @@ class Metric:
         task: The task it is for.
         higher_is_better: Its direction.
         unit: `points` (0 to 1, printed times 100), `target` (units of the target) or `plain`.
-        function: Of y `[rows]` and raw logits `[rows, classes]`, or predictions in target units `[rows]` or
-            `[rows, 1]`.
+        function: Of y `[rows]`; raw logits `[rows, classes]`, or predictions in target units `[rows]` or `[rows, 1]`;
+            and, as scikit-learn's `sample_weight`, the weight of each row, > 0, `[rows]`; None counts all rows alike.
     """
 
     name: str
@@ -37,69 +42,70 @@ class Metric:
     function: _Score
 
 
-def accuracy(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+def accuracy(y: npt.NDArray[Any], logits: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return the share of rows whose largest logit is that of their class.
 
     Example:
         >>> accuracy(np.array([0, 1]), np.array([[2.0, 1.0], [3.0, 1.0]]))
         0.5
     """
-    return float((logits.argmax(axis=1) == y).mean())
+    return float(np.average(logits.argmax(axis=1) == y, weights=weights))
 
 
-def balanced_accuracy(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+def balanced_accuracy(y: npt.NDArray[Any], logits: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return the recall averaged over the classes that occur in `y`."""
-    count = np.bincount(y, minlength=logits.shape[1])
-    right = np.bincount(y[logits.argmax(axis=1) == y], minlength=logits.shape[1])
+    count = _shares(y, weights, logits.shape[1])
+    right = _shares(y, weights, logits.shape[1], logits.argmax(axis=1) == y)
     present = count > 0
     return float((right[present] / count[present]).mean())
 
 
-def f1_macro(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+def f1_macro(y: npt.NDArray[Any], logits: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return F1 = 2 TP / (2 TP + FP + FN), averaged over the classes that occur in `y` or are predicted."""
     predicted = logits.argmax(axis=1)
-    count = np.bincount(y, minlength=logits.shape[1]) + np.bincount(predicted, minlength=logits.shape[1])
-    right = np.bincount(y[predicted == y], minlength=logits.shape[1])
+    count = _shares(y, weights, logits.shape[1]) + _shares(predicted, weights, logits.shape[1])
+    right = _shares(y, weights, logits.shape[1], predicted == y)
     present = count > 0
     return float((2.0 * right[present] / count[present]).mean())
 
 
-def roc_auc(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+def roc_auc(y: npt.NDArray[Any], logits: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return the area under the ROC curve; for more than two classes one against the rest, averaged over those in `y`.
 
     NaN where `y` holds one class only.
     """
     if logits.shape[1] == 2:
-        return _area(y == 1, logits[:, 1] - logits[:, 0])
+        return _area(y == 1, logits[:, 1] - logits[:, 0], weights)
     probabilities = np.exp(_log_softmax(logits))
     present = np.unique(y)
-    return float(np.mean([_area(y == code, probabilities[:, code]) for code in present]))
+    return float(np.mean([_area(y == code, probabilities[:, code], weights) for code in present]))
 
 
-def log_loss(y: npt.NDArray[Any], logits: npt.NDArray[Any]) -> float:
+def log_loss(y: npt.NDArray[Any], logits: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return the mean of -log p of the true class, in nats, p = softmax(logits)."""
-    return float(-_log_softmax(logits)[np.arange(len(y)), y].mean())
+    return float(-np.average(_log_softmax(logits)[np.arange(len(y)), y], weights=weights))
 
 
-def rmse(y: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> float:
+def rmse(y: npt.NDArray[Any], predictions: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return the root of the mean squared error, in target units.
 
     Example:
         >>> rmse(np.array([1.0, 3.0]), np.array([[4.0], [0.0]]))
         3.0
     """
-    return float(np.sqrt(np.mean((y - predictions.reshape(len(y))) ** 2)))
+    return float(np.sqrt(np.average((y - predictions.reshape(len(y))) ** 2, weights=weights)))
 
 
-def mae(y: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> float:
+def mae(y: npt.NDArray[Any], predictions: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return the mean absolute error, in target units."""
-    return float(np.mean(np.abs(y - predictions.reshape(len(y)))))
+    return float(np.average(np.abs(y - predictions.reshape(len(y))), weights=weights))
 
 
-def r2(y: npt.NDArray[Any], predictions: npt.NDArray[Any]) -> float:
+def r2(y: npt.NDArray[Any], predictions: npt.NDArray[Any], weights: Floats | None = None) -> float:
     """Return R² = 1 - SS_residual / SS_total; 0 where `y` is constant and not met, 1 where it is met."""
-    residual = float(np.sum((y - predictions.reshape(len(y))) ** 2))
-    total = float(np.sum((y - y.mean()) ** 2))
+    each = 1.0 if weights is None else weights
+    residual = float(np.sum(each * (y - predictions.reshape(len(y))) ** 2))
+    total = float(np.sum(each * (y - np.average(y, weights=weights)) ** 2))
     if total == 0.0:
         return 1.0 if residual == 0.0 else 0.0
     return 1.0 - residual / total
@@ -111,14 +117,39 @@ def _log_softmax(logits: npt.NDArray[Any]) -> Floats:
     return shifted - np.log(total)
 
 
-def _area(positive: npt.NDArray[np.bool_], scores: npt.NDArray[Any]) -> float:
-    """Return P(score of a positive > score of a negative), ties one half, from mean ranks (Mann and Whitney 1947)."""
+def _shares(
+    codes: npt.NDArray[Any], weights: Floats | None, classes: int, which: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[Any]:
+    """Return how many rows each code has, or their weight; of some rows alone."""
+    if which is not None:
+        codes, weights = codes[which], None if weights is None else weights[which]
+    return np.bincount(codes, weights=weights, minlength=classes)
+
+
+def _area(positive: npt.NDArray[np.bool_], scores: npt.NDArray[Any], weights: Floats | None) -> float:
+    """Return P(score of a positive > score of a negative), ties one half, from mean ranks (Mann and Whitney 1947).
+
+    With weights, each pair of rows counts the product of theirs.
+    """
+    if weights is not None:
+        return _weighted_area(positive, scores, weights)
     _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(counts) - (counts - 1) / 2.0)[inverse]
     n = int(positive.sum())
     if n in (0, len(positive)):
         return float("nan")
     return float((ranks[positive].sum() - n * (n + 1) / 2.0) / (n * (len(positive) - n)))
+
+
+def _weighted_area(positive: npt.NDArray[np.bool_], scores: npt.NDArray[Any], weights: Floats) -> float:
+    values, inverse = np.unique(scores, return_inverse=True)
+    above, below = (
+        np.bincount(inverse, weights=np.where(which, weights, 0.0), minlength=len(values))
+        for which in (positive, ~positive)
+    )
+    if not above.any() or not below.any():
+        return float("nan")
+    return float(above @ (np.cumsum(below) - below / 2.0) / (above.sum() * below.sum()))
 
 
 def _metric(task: Task, unit: Unit, function: _Score, *, higher_is_better: bool) -> Metric:
