@@ -159,6 +159,34 @@ def test_the_summary_of_saved_weights_needs_the_module_and_no_other_does(there: 
         assert "--model: names the module behind a folder's weights; leave it out" in twice.stderr
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("net.py:narrow", "net.py:narrow: expected outputs [2, 3] for 2 rows in eval mode, one logit for each of 3"),
+        ("net.py:frozen", "expected parameters that can be trained, got 4 that are frozen"),
+    ],
+)
+def test_the_summary_with_data_refuses_what_a_study_would(regimen: Regimen, model: str, message: str) -> None:
+    Path("net.py").write_text(NET)
+    refused = regimen("summary", model, "--data", "iris")
+    assert refused.exit_code == 2 and message in refused.stderr
+    assert regimen("summary", model, "--inputs", "4").exit_code == 0
+
+
+def test_columns_that_were_left_out_are_told_to_a_module_that_counted_on_them(regimen: Regimen) -> None:
+    Path("net.py").write_text(NET)
+    lines = [f"{i + 1},{i % 7},{i * 37 % 101 / 7},k,{['red', 'green', 'blue'][i % 3]},{i % 3}" for i in range(60)]
+    Path("t.csv").write_text("\n".join(["id,a,b,same,colour,y", *lines]) + "\n")
+    refused = regimen("study", "t.csv", "--target", "y", "--model", "net.py:Net", *TINY)
+    assert refused.exit_code == 2
+    for told in (
+        "let it take float32 inputs [rows, 5] (t has 5 inputs from 3 columns, where each level of a category is an",
+        "; left out column 'id': it numbers the rows; left out column 'same': it is constant (k))",
+    ):
+        assert told in refused.stderr
+    assert not Path("runs").exists()
+
+
 def test_a_recipe_trains_a_module_of_ones_own(there: Regimen) -> None:
     result = there("train", "iris", "--recipe", "s/recipe.toml", "--model", "net.py:Net", "--out", "t")
     assert result.exit_code == 0, result.output

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from regimen.cli.predictions import load_model
-from regimen.data import hold_out, load, prepare
+from regimen.data import Data, default_metric, hold_out, load, prepare
 from regimen.data.split import Split
 from regimen.errors import OptionError
 from regimen.models import Described, OwnModule, build, own_module, parse_model
@@ -17,10 +17,11 @@ from regimen.models.adapting import Change
 from regimen.models.own_source import names_own_module
 from regimen.models.summary import summarize
 from regimen.report.quantities import plural
-from regimen.run import Recipe, read_recipe, recipe_to_dict
+from regimen.run import Recipe, Run, read_recipe, recipe_to_dict
 from regimen.run.own import own_network
 from regimen.run.run import layers_of
 from regimen.study.layout import NO_ROWS
+from regimen.study.own_modules import Trial
 
 Shape = tuple[int, ...]
 
@@ -118,7 +119,10 @@ def _described(request: SummaryRequest) -> Network:
         reason = str(error).removeprefix("--model: ")
         raise OptionError(f"expected the folder of a saved model, FILE.py:FUNCTION, or a model: {reason}") from error
     recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
-    inputs, outputs, _ = _given_sizes(request, recipe)
+    inputs, outputs, given = request.inputs, request.outputs, _given_data(request)
+    if given is not None:
+        prepared = prepare(*given, recipe.input_scaling)
+        inputs, outputs = prepared.inputs, prepared.outputs
     if inputs is None or outputs is None:
         raise OptionError("expected the sizes of the network, got none; add --data DATA, or --inputs N and --outputs N")
     assert not isinstance(model, OwnModule)
@@ -139,10 +143,16 @@ def _own(request: SummaryRequest) -> Network:
         raise OptionError("--outputs: a module of your own has its outputs; leave the option out")
     model = own_module(request.model)
     recipe = Recipe() if request.recipe is None else read_recipe(request.recipe)
-    inputs, _, whole = _given_sizes(request, recipe)
-    if inputs is None:
-        raise OptionError("expected the shape of one input, got none; add --data DATA, or --inputs such as 1x28x28")
-    return _of_own(model, inputs, recipe, whole=whole)
+    given = _given_data(request)
+    if given is None:
+        if request.inputs is None:
+            raise OptionError("expected the shape of one input, got none; add --data DATA, or --inputs such as 1x28x28")
+        return _of_own(model, request.inputs, recipe, whole=False)
+    data, split = given
+    # What a study of these data would refuse is refused here, in the same words.
+    trial = Trial.of(Run(recipe=recipe, model=model, data=data, split=split, key=0, metric=default_metric(data).name))
+    assert trial is not None
+    return _of_own(model, trial.check.inputs, recipe, whole=trial.check.whole)
 
 
 def _of_own(model: OwnModule, inputs: Shape, recipe: Recipe, *, whole: bool) -> Network:
@@ -158,19 +168,16 @@ def _of_own(model: OwnModule, inputs: Shape, recipe: Recipe, *, whole: bool) -> 
     )
 
 
-def _given_sizes(request: SummaryRequest, recipe: Recipe) -> tuple[Shape | None, int | None, bool]:
-    """Return the shape of one input and the outputs as far as the request has them, and whether inputs are int64."""
+def _given_data(request: SummaryRequest) -> tuple[Data, Split] | None:
+    """Return the data of the request, with all rows that are no test rows for training; None without data."""
     if request.data is None:
         if request.target is not None:
             raise OptionError("--target: expected --data beside it, got no data")
-        return request.inputs, request.outputs, False
+        return None
     if (request.inputs, request.outputs) != (None, None):
         raise OptionError("--inputs, --outputs: --data gives them already; leave out the one or the other")
     data = load(request.data, target=request.target)
-    split = Split(train=hold_out(data).development, validation=NO_ROWS, test=NO_ROWS)
-    prepared = prepare(data, split, recipe.input_scaling)
-    whole = not prepared.scaled(prepared.x["train"][:1]).is_floating_point()
-    return prepared.inputs, prepared.outputs, whole
+    return data, Split(train=hold_out(data).development, validation=NO_ROWS, test=NO_ROWS)
 
 
 def _recipe_changes(recipe: Recipe) -> str:

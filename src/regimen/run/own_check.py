@@ -26,6 +26,7 @@ class OwnCheck:
         outputs: What it must give for each row: one logit a class, or 1.
         task: What it is trained for.
         whole: Whether inputs are whole numbers (int64).
+        reasons: Why inputs have that shape, in words for whoever expected another; or empty.
 
     Example:
         >>> from regimen.models import own_module
@@ -42,6 +43,7 @@ classes, got [2, 2]; give its last layer 3 outputs
     outputs: int
     task: Task
     whole: bool = False
+    reasons: str = ""
 
     def require(self, recipe: Recipe) -> tuple[str, ...]:
         """Refuse a module that can not be trained with a recipe; return what else is to be said of it.
@@ -86,6 +88,7 @@ classes, got [2, 2]; give its last layer 3 outputs
         kind = "int64" if self.whole else "float32"
         what = f"{self.model.name}{how} on inputs {[rows, *self.inputs]} in {mode} mode"
         repair = f"correct it, or let it take {kind} inputs {_shown('rows', *self.inputs)}"
+        repair += f" ({self.reasons})" if self.reasons else ""
         with self.model.guard(what, repair=repair):
             return network(zeros(self.inputs, whole=self.whole)[:rows])
 

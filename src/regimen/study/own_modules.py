@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
-from regimen.data import prepare
+from regimen.data import Data, Table, prepare
+from regimen.data.naming import counted
 from regimen.errors import OptionError, StoreError
 from regimen.models import Model, OwnModule, parse_model
 from regimen.models.adapting import Change, Wishes
@@ -51,6 +52,7 @@ class Trial:
             outputs=prepared.outputs,
             task=run.data.task,
             whole=not example.is_floating_point(),
+            reasons=_reasons(run.data, prepared.features),
         )
         notes = check.require(run.recipe)
         changes = check.adapted(run.recipe).changes
@@ -73,6 +75,21 @@ class Trial:
             if changes == _changes(self.check, other):
                 return f"nothing is inserted behind a convolution of {name}, whose channels could be dropped"
         return None
+
+
+def _reasons(data: Data, inputs: int) -> str:
+    """Return why a table has so many inputs, where they are not all its columns: its notes are told only later."""
+    if not isinstance(data, Table):
+        return ""
+    left_out = [note for note in data.notes if note.startswith("left out column ")]
+    if data.structure is not None:
+        left_out.append(f"column {data.structure.column!r} gives the {data.structure.by}s")
+    made = f"{data.name} has {counted(inputs, 'input')} from {counted(len(data.columns), 'column')}"
+    if inputs != len(data.columns):
+        made += ", where each level of a category is an input, and so is whether a number is missing"
+    elif not left_out:
+        return ""
+    return "; ".join([made, *left_out])
 
 
 def _is_told(change: Change) -> bool:
