@@ -25,6 +25,7 @@ def as_data(
     task: Task | None = None,
     group: Any = None,
     time: Any = None,
+    weights: Any = None,
     name: str | None = None,
 ) -> Data:
     """Return what holds rows and targets as a table, images or samples.
@@ -46,6 +47,7 @@ def as_data(
         task: `classification` or `regression`; None reads it from the target.
         group: Name of the column of groups, or, where there are no columns, the group of each row.
         time: Name of the column of times, or the time of each row.
+        weights: Name of the column of weights, or the weight of each row: how much it counts.
         name: What the data are called in messages and reports; None names them by their kind.
 
     Raises:
@@ -59,19 +61,27 @@ def as_data(
     """
     options: dict[str, Any] = {"task": task, "group": group, "time": time}
     if isinstance(value, Table | Images | Samples):
-        given = [option for option, found in (("target", target), *options.items()) if found is not None]
-        if given:
-            raise OptionError(f"{given[0]}: {value.name} is read already; give the option to what made it")
+        asked = {"target": target, **options, "weights": weights}
+        named = [option for option, found in asked.items() if found is not None]
+        if named:
+            raise OptionError(f"{named[0]}: {value.name} is read already; give the option to what made it")
         return value
     if isinstance(value, str | Path):
-        return load(str(value), target=target, **options)
+        return load(str(value), target=target, weights=weights, **options)
     if name is not None:
         options["name"] = name
     if isinstance(value, tuple | list) and len(value) == 2 and not _is_batch(value[0]):
-        return _of_pair(value[0], value[1], target, options)
+        return _of_pair(value[0], value[1], target, options, weights)
+    if _are_parts(value):
+        given = ", ".join(_shown(part) for part in value)
+        raise DataError(
+            f"data: expected (x, y), inputs and targets, got a {type(value).__name__} of {len(value)} ({given}); give "
+            "these two, and what else belongs to the rows by its name, such as as_data((x, y), group=…)"
+        )
     if is_frame(value):
-        return from_frame(value, target, **options)
+        return from_frame(value, target, weights=weights, **options)
     _refuse_target(target, value)
+    options["sample_weight"] = weights
     if hasattr(value, "__getitem__") and not hasattr(value, "__iter__"):
         return from_dataset(value, **options)
     if _is_dataset(value):
@@ -84,17 +94,18 @@ def as_data(
     )
 
 
-def _of_pair(x: Any, y: Any, target: str | None, options: dict[str, Any]) -> Data:
+def _of_pair(x: Any, y: Any, target: str | None, options: dict[str, Any], weights: Any) -> Data:
     if is_frame(x):
         if isinstance(y, str):
-            return from_frame(x, y, **options)
+            return from_frame(x, y, weights=weights, **options)
         frame = read_frame(x)
         named = getattr(y, "name", None) or target or "y"
         if named in frame.columns:
             raise DataError(f"data: expected targets beside the frame, got a column {named!r} in it too; drop it there")
         values = y.to_numpy() if hasattr(y, "to_numpy") else as_array(y)
-        return from_frame(frame.with_columns(_column(str(named), values)), str(named), **options)
+        return from_frame(frame.with_columns(_column(str(named), values)), str(named), weights=weights, **options)
     _refuse_target(target, x)
+    options = {**options, "sample_weight": weights}
     array = as_array(x)
     if array.ndim == 2 or array.dtype.kind not in "iubf":
         arrays = {"name": "arrays"} | options
@@ -119,6 +130,20 @@ def _is_dataset(value: Any) -> bool:
 def _is_batch(value: Any) -> bool:
     """Return whether the first of two is itself a pair: then they are two batches in a list."""
     return isinstance(value, tuple | list) and len(value) == 2 and hasattr(value[0], "shape")
+
+
+def _are_parts(value: Any) -> bool:
+    """Return whether one or several arrays were given as two would be, rather than batches."""
+    if not isinstance(value, tuple | list) or len(value) == 2:
+        return False
+    if all(isinstance(part, tuple | list) and len(part) == 2 for part in value):
+        return False
+    return isinstance(value, tuple) or all(hasattr(part, "shape") for part in value)
+
+
+def _shown(part: Any) -> str:
+    kind = type(part).__name__
+    return f"{kind} {list(part.shape)}" if hasattr(part, "shape") else kind
 
 
 def _refuse_target(target: str | None, value: Any) -> None:

@@ -14,9 +14,9 @@ from regimen.data.images import Images
 from regimen.data.machine import free_memory
 from regimen.data.naming import counted
 from regimen.data.sample_arrays import from_samples
-from regimen.data.sample_targets import as_array
+from regimen.data.sample_targets import as_array, floats_as_labels
 from regimen.data.samples import Samples
-from regimen.errors import DataError
+from regimen.errors import DataError, OptionError
 from regimen.records import Task
 
 Array = npt.NDArray[Any]
@@ -43,6 +43,7 @@ def from_dataset(
     test: Any = None,
     group: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
 ) -> Samples | Images:
     """Read a `torch.utils.data.Dataset`, or anything with a length and items that are pairs of input and target.
 
@@ -57,6 +58,8 @@ def from_dataset(
         test: Another dataset for the test part; None draws it from the rows.
         group: Group of each row, `[rows]`; rows of one group are never in two parts.
         time: Time of each row, `[rows]`, numbers or dates; what is scored is later than what is trained on.
+        sample_weight: Weight of each row, `[rows]`, >= 0: how much it counts, in training and in every score. It
+            does not go with `test`, whose weights would not be known.
 
     Raises:
         DataError: There is no length, an item is no pair, or the items do not fit each other.
@@ -70,7 +73,18 @@ def from_dataset(
     """
     x, y, notes = _read_dataset(dataset, name)
     tested = None if test is None else _read_dataset(test, f"{name}: test")[:2]
-    return of_arrays(x, y, task=task, classes=classes, name=name, test=tested, group=group, time=time, notes=notes)
+    return of_arrays(
+        x,
+        y,
+        task=task,
+        classes=classes,
+        name=name,
+        test=tested,
+        group=group,
+        time=time,
+        sample_weight=sample_weight,
+        notes=notes,
+    )
 
 
 def from_batches(
@@ -83,6 +97,7 @@ def from_batches(
     test: Any = None,
     group: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
 ) -> Samples | Images:
     """Read a `torch.utils.data.DataLoader`, any iterable of batches, or a function that returns one.
 
@@ -98,6 +113,8 @@ def from_batches(
         test: The same for the test part; None draws it from the rows.
         group: Group of each row, `[rows]`; rows of one group are never in two parts.
         time: Time of each row, `[rows]`, numbers or dates; what is scored is later than what is trained on.
+        sample_weight: Weight of each row, `[rows]`, >= 0: how much it counts, in training and in every score. It
+            does not go with `test`, whose weights would not be known.
 
     Raises:
         DataError: A batch is no pair, batches do not fit each other, or they do not end.
@@ -109,7 +126,18 @@ def from_batches(
     """
     x, y, notes = _read_batches(batches, name, rows)
     tested = None if test is None else _read_batches(test, f"{name}: test", None)[:2]
-    return of_arrays(x, y, task=task, classes=classes, name=name, test=tested, group=group, time=time, notes=notes)
+    return of_arrays(
+        x,
+        y,
+        task=task,
+        classes=classes,
+        name=name,
+        test=tested,
+        group=group,
+        time=time,
+        sample_weight=sample_weight,
+        notes=notes,
+    )
 
 
 def of_arrays(
@@ -122,17 +150,38 @@ def of_arrays(
     test: tuple[Any, Any] | None,
     group: Any,
     time: Any,
+    sample_weight: Any = None,
     notes: Sequence[str] = (),
 ) -> Samples | Images:
-    """Return inputs and targets as images where the inputs are pixels, else as samples."""
+    """Return inputs and targets as images where the inputs are pixels, else as samples.
+
+    Raises:
+        OptionError: There are weights beside test rows, whose weights are not known.
+    """
+    if sample_weight is not None and test is not None:
+        raise OptionError(
+            "test: expected no test rows of their own beside sample_weight, whose weights would not be known; leave "
+            "one of them out, or give from_samples test=(x, y, weights)"
+        )
     x = as_array(x)
     if task != "regression" and are_pixels(x):
-        targets = as_array(y)
-        kinds = {"classes": classes, "name": name, "test": test, "group": group, "time": time}
+        targets, read = floats_as_labels(y, task=task, classes=classes)
+        tested = None if test is None else (test[0], floats_as_labels(test[1], task="classification")[0])
+        kinds = {"classes": classes, "name": name, "test": tested, "group": group, "time": time}
         if targets.dtype.kind != "f":
             images = from_images(x, targets, **kinds)
-            return replace(images, notes=(*notes, *images.notes))
-    samples = from_samples(x, y, task=task, classes=classes, name=name, test=test, group=group, time=time)
+            return replace(images, notes=(*notes, *read, *images.notes))
+    samples = from_samples(
+        x,
+        y,
+        task=task,
+        classes=classes,
+        name=name,
+        test=test,
+        group=group,
+        time=time,
+        sample_weight=sample_weight,
+    )
     return replace(samples, notes=(*notes, *samples.notes))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from regimen.data.images import Images, as_pixels
 from regimen.data.naming import listed
 from regimen.data.part_notes import notes_on_parts, require_rows
+from regimen.data.row_weights_arrays import BesideArrays
 from regimen.data.structure_reading import structure_of_values
 from regimen.errors import DataError
 
@@ -20,9 +21,10 @@ def from_images(
     *,
     classes: Sequence[str] | None = None,
     name: str = "images",
-    test: tuple[Any, Any] | None = None,
+    test: tuple[Any, ...] | None = None,
     group: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
 ) -> Images:
     """Make data of images in memory.
 
@@ -32,13 +34,15 @@ def from_images(
         y: Labels `[rows]`: with `classes` their codes from 0 on, else whole numbers or text.
         classes: Label of each code; None takes the different values of `y` in their order.
         name: What the images are called in messages and reports.
-        test: Pixels and labels of the test part, in the same form; None draws it from the rows.
+        test: Pixels and labels of the test part, in the same form, and beside `sample_weight` their weights too; None
+            draws it from the rows.
         group: Group of each image, `[rows]`; images of one group are never in two parts.
         time: Time of each image, `[rows]`, numbers or dates; what is scored is later than what is trained on.
+        sample_weight: Weight of each image, `[rows]`, >= 0: how much it counts, in training and in every score.
 
     Raises:
         DataError: The arrays can not be studied as they are.
-        OptionError: Group or time are given beside each other or beside test.
+        OptionError: Group or time are given beside each other or beside test, or weights of one part alone.
 
     Example:
         >>> draws = np.random.default_rng(1)
@@ -47,11 +51,15 @@ def from_images(
         ((3, 8, 8), ('cat', 'dog'), dtype('uint8'))
     """
     cells, notes = as_pixels(pixels, name)
+    weighed = BesideArrays.of(sample_weight, len(cells), name)
+    cells, y = weighed.kept(cells, y)
     codes, labels = _coded(y, None if classes is None else tuple(map(str, classes)), len(cells), name)
     require_rows(name, codes, labels, what="image")
-    structure, said = structure_of_values(group, time, len(cells), name, given=["test"] if test is not None else [])
+    structure, said = structure_of_values(group, time, weighed.rows, name, given=["test"] if test is not None else [])
+    structure = weighed.structure(structure)
     tested = None
     if test is not None:
+        test = weighed.part(test, "test")
         more, further = as_pixels(test[0], f"{name}: test")
         if more.shape[1:] != cells.shape[1:]:
             raise DataError(
@@ -69,8 +77,16 @@ def from_images(
         tested = np.arange(len(cells), len(cells) + len(more))
         cells, notes = np.concatenate([cells, more]), (*notes, *further)
         codes = np.concatenate([codes, np.array([labels.index(label) for label in found])[told]])
-    images = Images(name=name, pixels=cells, y=codes, classes=labels, test_rows=tested, structure=structure)
-    return replace(images, notes=(*notes, *said, *notes_on_parts(images)))
+    images = Images(
+        name=name,
+        pixels=cells,
+        y=codes,
+        classes=labels,
+        test_rows=tested,
+        structure=structure,
+        weights=weighed.weights(),
+    )
+    return replace(images, notes=(*notes, *weighed.notes, *said, *notes_on_parts(images)))
 
 
 def _coded(

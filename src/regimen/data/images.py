@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regimen.data.pixel_files import BLOCK, Pixels, Place, place_of
+from regimen.data.row_weights import RowWeights
 from regimen.data.structure import Structure
 from regimen.data.tables import Rows, canonical_bytes, rows_of_no_part
 from regimen.errors import DataError
@@ -53,6 +54,7 @@ class Images(ImageFeatures):
         test_rows: Rows of the official test files, or of a given test folder, or None.
         validation_rows: Rows of a given validation folder, or None.
         structure: Groups or times of the rows, or None.
+        weights: How much each row counts, or None where all count alike.
         digest: SHA-256 of the content as hex; neither the name nor the notes enter.
 
     Raises:
@@ -70,6 +72,7 @@ class Images(ImageFeatures):
     test_rows: Rows | None = None
     validation_rows: Rows | None = None
     structure: Structure | None = None
+    weights: RowWeights | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,6 +99,8 @@ class Images(ImageFeatures):
                 digest.update(canonical_bytes(array))
         if self.structure is not None:
             digest.update(self.structure.content)
+        if self.weights is not None:
+            digest.update(self.weights.content)
         object.__setattr__(self, "digest", digest.hexdigest())
 
     def __getstate__(self) -> list[Any]:

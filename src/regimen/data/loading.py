@@ -18,6 +18,7 @@ from regimen.data.kinds import Data
 from regimen.data.naming import counted, hint, listed, require_columns
 from regimen.data.part_notes import notes_on_parts, require_rows
 from regimen.data.preparation import Preparation
+from regimen.data.row_weights_reading import SAMPLE_WEIGHT, Weighed, weights_column
 from regimen.data.sample_files import load_samples, names_samples, read_samples
 from regimen.data.sample_preparation import SamplePreparation
 from regimen.data.samples import SampleFeatures
@@ -44,6 +45,7 @@ def load(
     image_size: int | tuple[int, int] | None = None,
     group: str | None = None,
     time: str | None = None,
+    weights: str | None = None,
 ) -> Data:
     """Read a table or images, decide what the columns or parts are, and say so in the notes.
 
@@ -61,6 +63,8 @@ def load(
         group: Name of a column; rows with the same value there are never in two parts, and it is no feature.
         time: Name of a column of numbers or dates; what is scored is later than what is trained on, and it is no
             feature.
+        weights: Name of a column of numbers >= 0: how much each row counts, in training and in every score; it is no
+            feature.
 
     Raises:
         DataError: The table or the images can not be studied as they are.
@@ -73,7 +77,7 @@ def load(
         (150, 'classification', ('setosa', 'versicolor', 'virginica'))
     """
     if names_images(source):
-        _refuse_table_options(source, target=target, task=task, ignore=ignore, group=group, time=time)
+        _refuse_table_options(source, target=target, task=task, ignore=ignore, group=group, time=time, weights=weights)
         return load_images(source, test=test, validation=validation, image_size=image_size)
     if image_size is not None:
         what = "samples" if names_samples(source) else "a table"
@@ -81,7 +85,9 @@ def load(
     if names_samples(source):
         if target not in (None, "y") or ignore:
             raise OptionError(f"target, ignore: {source} has arrays and no columns; leave them out")
-        return load_samples(source, task=task, test=test, validation=validation, group=group, time=time)
+        return load_samples(
+            source, task=task, test=test, validation=validation, group=group, time=time, weights=weights
+        )
     further = {"test": test, "validation": validation}
     return _table(
         read(source),
@@ -90,6 +96,7 @@ def load(
         ignore=tuple(ignore.split(",")) if isinstance(ignore, str) else tuple(ignore),
         further={part: read(path) for part, path in further.items() if path is not None},
         structured=asked(group, time),
+        weights=weights,
     )
 
 
@@ -102,6 +109,7 @@ def from_arrays(
     name: str = "arrays",
     group: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
 ) -> Table:
     """Make a table of arrays in memory, under the same rules as files.
 
@@ -114,6 +122,8 @@ def from_arrays(
         group: Group of each row, `[rows]`, or the name of a column; rows of one group are never in two parts.
         time: Time of each row, `[rows]`, numbers or dates, or the name of a column; what is scored is later than what
             is trained on.
+        sample_weight: Weight of each row, `[rows]`, >= 0, or the name of a column: how much the row counts, in training
+            and in every score.
 
     Raises:
         DataError: The arrays can not be studied as they are.
@@ -130,8 +140,12 @@ def from_arrays(
         # A column of the same name stays what it is.
         beside = by if by not in frame.columns else f"{by} of rows"
         frame, structured = frame.with_columns(cells.alias(beside)), (by, beside)
+    if sample_weight is not None and not isinstance(sample_weight, str):
+        cells = weights_column(sample_weight, frame.height, name)
+        sample_weight = SAMPLE_WEIGHT if SAMPLE_WEIGHT not in frame.columns else f"{SAMPLE_WEIGHT} of rows"
+        frame = frame.with_columns(cells.alias(sample_weight))
     source = Source(name=name, where=name, frame=frame, target="y", whole=True)
-    return _table(source, target=None, task=task, ignore=(), further={}, structured=structured)
+    return _table(source, target=None, task=task, ignore=(), further={}, structured=structured, weights=sample_weight)
 
 
 def from_frame(
@@ -143,6 +157,7 @@ def from_frame(
     name: str = "frame",
     group: str | None = None,
     time: str | None = None,
+    weights: str | None = None,
 ) -> Table:
     """Make a table of a frame in memory, under the same rules as files.
 
@@ -154,6 +169,8 @@ def from_frame(
         name: What the table is called in messages and reports.
         group: Name of a column; rows with the same value there are never in two parts, and it is no feature.
         time: Name of a column of numbers or dates; what is scored is later than what is trained on.
+        weights: Name of a column of numbers >= 0: how much each row counts, in training and in every score; it is no
+            feature.
 
     Raises:
         DataError: The frame can not be studied as it is.
@@ -165,12 +182,20 @@ def from_frame(
         ('a', 'b')
     """
     found = read_frame(frame, where=name)
-    for option, column in (("group", group), ("time", time)):
+    for option, column in (("group", group), ("time", time), ("weights", weights)):
         if column is not None and not isinstance(column, str):
             raise OptionError(f"{option}: expected the name of a column of {name}, got {type(column).__name__}")
     source = Source(name=name, where=name, frame=found)
     left_out = tuple(ignore.split(",")) if isinstance(ignore, str) else tuple(ignore)
-    return _table(source, target=target, task=task, ignore=left_out, further={}, structured=asked(group, time))
+    return _table(
+        source,
+        target=target,
+        task=task,
+        ignore=left_out,
+        further={},
+        structured=asked(group, time),
+        weights=weights,
+    )
 
 
 @overload
@@ -225,23 +250,29 @@ def _table(
     ignore: tuple[str, ...],
     further: dict[str, Source],
     structured: tuple[By, str] | None = None,
+    weights: str | None = None,
 ) -> Table:
     chosen = _target_name(source, target)
     _check_ignored(source, ignore, chosen)
     marked = None if structured is None else Marked.of(source, *structured, target=chosen)
+    other = None if structured is None else structured[1]
+    weighed = None if weights is None else Weighed.of(source, weights, target=chosen, other=other)
     if task is not None and task not in get_args(Task):
         raise OptionError(f"task: expected classification or regression, got {task!r}{hint(str(task), get_args(Task))}")
     known = source.task if chosen == source.target else None
     answer = read_target(source.frame[chosen], source.where, task or known)
+    if weighed is not None:
+        answer, ignore = weighed.keep(answer), (*ignore, weighed.column)
     if marked is not None:
         answer, ignore = marked.keep(answer), (*ignore, marked.column)
     require_rows(source.where, answer.y, answer.classes)
     columns, notes = described(source, [*ignore, chosen], answer.rows)
     parts, targets = [features_of(source, columns, answer.rows)], [answer]
-    wanted = [*(column.name for column in columns), chosen, *([] if marked is None else [marked.column])]
+    wanted = [*(column.name for column in columns), chosen, *(one.column for one in (weighed, marked) if one)]
     for part, file in further.items():
         require_columns(file.where, file.frame.columns, wanted, f"the columns of {source.where} in the {part} file")
         told = read_known_target(file.frame[chosen], file.where, answer.task, answer.classes)
+        told = told if weighed is None else weighed.further(file, told)
         targets.append(told if marked is None else marked.further(file, told))
         parts.append(features_of(file, columns, targets[-1].rows))
         extra = [name for name in file.frame.columns if name not in source.frame.columns]
@@ -262,10 +293,11 @@ def _table(
         test_rows=given.get("test"),
         validation_rows=given.get("validation"),
         structure=None if marked is None else marked.structure(list(further)),
+        weights=None if weighed is None else weighed.weights(targets),
     )
     said = [note for file in (source, *further.values()) for note in file.notes]
     said += [note for found in targets for note in found.notes]
-    said += [] if marked is None else marked.notes
+    said += [note for one in (weighed, marked) if one is not None for note in one.notes]
     return replace(table, notes=(*said, *notes, *merged.notes, *notes_on_parts(table)))
 
 

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from regimen.data.columns import LARGEST
 from regimen.data.part_notes import notes_on_parts, require_rows
-from regimen.data.sample_targets import as_array, sample_targets
+from regimen.data.row_weights_arrays import BesideArrays
+from regimen.data.sample_targets import as_array, floats_as_labels, sample_targets
 from regimen.data.samples import Inputs, SampleFeatures, Samples
 from regimen.data.structure_reading import structure_of_values
 from regimen.errors import DataError
@@ -23,10 +24,11 @@ def from_samples(
     task: Task | None = None,
     classes: Sequence[str] | None = None,
     name: str = "samples",
-    test: tuple[Any, Any] | None = None,
-    validation: tuple[Any, Any] | None = None,
+    test: tuple[Any, ...] | None = None,
+    validation: tuple[Any, ...] | None = None,
     group: Any = None,
     time: Any = None,
+    sample_weight: Any = None,
 ) -> Samples:
     """Make data of samples of any shape, which the network is fed as they are: nothing is scaled or filled in.
 
@@ -36,18 +38,23 @@ def from_samples(
     Args:
         x: Array or tensor `[rows, ...]`. Floats are fed as float32; integers as int64, as an embedding takes them,
             but for bytes and booleans, which are fed as float32.
-        y: Targets `[rows]`: whole numbers, booleans and text are classes, floats are amounts.
+        y: Targets `[rows]`: whole numbers, booleans and text are classes. Floats are amounts, unless they are whole
+            numbers of which few are different (at most 20, and one for ten rows): then they are classes, and a note
+            says so, as for tables.
         task: `classification` or `regression`; None reads it from the type of `y`.
         classes: Label of each code; None takes the different values of `y` in their order.
         name: What the samples are called in messages and reports.
-        test: Samples and targets of the test part, in the same form; None draws it from the rows.
-        validation: Samples and targets that validate every run; None draws them anew for each.
+        test: Samples and targets of the test part, in the same form, and beside `sample_weight` their weights too; None
+            draws it from the rows.
+        validation: The same that validate every run; None draws them anew for each.
         group: Group of each row, `[rows]`; rows of one group are never in two parts.
         time: Time of each row, `[rows]`, numbers or dates; what is scored is later than what is trained on.
+        sample_weight: Weight of each row, `[rows]`, >= 0: how much it counts, in training and in every score.
 
     Raises:
         DataError: The arrays can not be studied as they are.
-        OptionError: There is no such task, or group or time are given beside each other or beside given parts.
+        OptionError: There is no such task, group or time are given beside each other or beside given parts, or weights
+            of some parts alone.
 
     Example:
         >>> tokens = np.random.default_rng(1).integers(0, 50, (40, 12))
@@ -56,10 +63,14 @@ def from_samples(
         ((12,), dtype('int64'), ('bad', 'good'))
     """
     inputs, notes = as_inputs(x, name)
+    weighed = BesideArrays.of(sample_weight, len(inputs), name)
+    inputs, y = weighed.kept(inputs, y)
+    y, read = floats_as_labels(y, task=task, classes=classes)
     found, targets, labels = sample_targets(y, len(inputs), where=name, task=task, classes=classes)
     require_rows(name, targets, labels, what="sample")
     beside = [part for part, given in (("test", test), ("validation", validation)) if given is not None]
-    structure, said = structure_of_values(group, time, len(inputs), name, given=beside)
+    structure, said = structure_of_values(group, time, weighed.rows, name, given=beside)
+    structure = weighed.structure(structure)
     parts: dict[str, npt.NDArray[np.int64]] = {}
     all_inputs: list[npt.NDArray[Any]] = [inputs]
     all_targets = [targets]
@@ -68,7 +79,12 @@ def from_samples(
         if given is None:
             continue
         more, told = _further(
-            given, f"{name}: {part}", like=inputs, task=found, classes=labels, coded=classes is not None
+            weighed.part(given, part),
+            f"{name}: {part}",
+            like=inputs,
+            task=found,
+            classes=labels,
+            coded=classes is not None,
         )
         parts[part] = np.arange(end, end + len(more))
         end += len(more)
@@ -84,8 +100,9 @@ def from_samples(
         test_rows=parts.get("test"),
         validation_rows=parts.get("validation"),
         structure=structure,
+        weights=weighed.weights(),
     )
-    return replace(samples, notes=(*notes, *said, *notes_on_parts(samples)))
+    return replace(samples, notes=(*notes, *read, *weighed.notes, *said, *notes_on_parts(samples)))
 
 
 def sample_features(x: Any, *, name: str = "samples") -> SampleFeatures:
@@ -148,6 +165,5 @@ def _further(
     told = as_array(given[1])
     if task == "classification" and not coded:
         # By label: codes of its own would be others where a class is absent.
-        whole = told.astype(np.int64) if told.dtype.kind == "f" else told
-        told = whole.astype(str)
+        told = floats_as_labels(told, task=task)[0].astype(str)
     return more, sample_targets(told, len(more), where=where, task=task, classes=classes or None)[1]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
+import polars as pl
 
 from regimen.data.binary_files import npz_arrays
 from regimen.data.naming import hint, listed
@@ -34,6 +35,7 @@ def load_samples(
     validation: str | None = None,
     group: str | None = None,
     time: str | None = None,
+    weights: str | None = None,
 ) -> Samples:
     """Read samples from an .npz file with arrays `samples`, or `X`, `[rows, ...]` and `y` `[rows]`.
 
@@ -44,20 +46,21 @@ def load_samples(
         validation: Path of such a file whose samples validate every run; None draws them anew for each.
         group: Name of the array that holds the group of each row, or None.
         time: Name of the array that holds the time of each row, or None.
+        weights: Name of the array, in all files, that holds the weight of each row, or None.
 
     Raises:
         DataError: A file can not be read or studied.
     """
     arrays = _pair(source)
-    for option, name in (("group", group), ("time", time)):
-        if name is not None and name.lower() not in arrays:
-            names = [known for known in arrays if known not in ("x", "samples", "y", "classes")]
-            raise DataError(
-                f"{source}: expected an array with the {option} of each row, got none named {name!r}"
-                f"{hint(name, names)} (arrays: {listed(list(arrays))})"
-            )
-    parts = {part: _pair(file) for part, file in (("test", test), ("validation", validation)) if file is not None}
-    given = {part: (_inputs(found), found["y"]) for part, found in parts.items()}
+    for option, name in (("group", group), ("time", time), ("weight", weights)):
+        _require_array(source, arrays, option, name)
+    given: dict[str, tuple[npt.NDArray[Any], ...]] = {}
+    for part, file in (("test", test), ("validation", validation)):
+        if file is not None:
+            found = _pair(file)
+            _require_array(file, found, "weight", weights)
+            weighed = () if weights is None else (found[weights.lower()],)
+            given[part] = (_inputs(found), found["y"], *weighed)
     samples = from_samples(
         _inputs(arrays),
         arrays["y"],
@@ -66,8 +69,9 @@ def load_samples(
         name=source,
         test=given.get("test"),
         validation=given.get("validation"),
-        group=None if group is None else arrays[group.lower()],
-        time=None if time is None else arrays[time.lower()],
+        group=None if group is None else _named(arrays[group.lower()], group),
+        time=None if time is None else _named(arrays[time.lower()], time),
+        sample_weight=None if weights is None else _named(arrays[weights.lower()], weights),
     )
     # Messages name the path, reports the file.
     return replace(samples, name=Path(source).stem)
@@ -85,8 +89,25 @@ def read_samples(source: str) -> SampleFeatures:
     return sample_features(_inputs(npz_arrays(path)), name=path.stem)
 
 
+def _require_array(source: str, arrays: dict[str, npt.NDArray[Any]], option: str, name: str | None) -> None:
+    """Refuse a file that lacks the array in which an option is to be found."""
+    if name is not None and name.lower() not in arrays:
+        names = [known for known in arrays if known not in ("x", "samples", "y", "classes")]
+        raise DataError(
+            f"{source}: expected an array with the {option} of each row, got none named {name!r}"
+            f"{hint(name, names)} (arrays: {listed(list(arrays))})"
+        )
+
+
 def _inputs(arrays: dict[str, npt.NDArray[Any]]) -> npt.NDArray[Any]:
     return arrays["samples"] if "samples" in arrays else arrays["x"]
+
+
+def _named(array: npt.NDArray[Any], name: str) -> Any:
+    """Return groups, times or weights with the name of their array, which notes and reports repeat."""
+    if array.ndim != 1 or array.dtype.kind not in "biufUM":
+        return array
+    return pl.Series(name, array.astype("datetime64[us]") if array.dtype.kind == "M" else array)
 
 
 def _pair(source: str) -> dict[str, npt.NDArray[Any]]:

@@ -8,11 +8,13 @@ import numpy.typing as npt
 
 from regimen.data.columns import LARGEST
 from regimen.data.naming import hint, listed
-from regimen.data.targets import INTEGER_CLASSES, ROWS_PER_TEXT_CLASS
+from regimen.data.targets import ROWS_PER_TEXT_CLASS, TEXT_CLASSES, few_enough
 from regimen.errors import DataError, OptionError
 from regimen.records import Task
 
 Targets = npt.NDArray[Any]
+# Up to this every whole number is a float64.
+LARGEST_WHOLE = 2.0**53
 
 
 def as_array(values: Any) -> npt.NDArray[Any]:
@@ -30,12 +32,49 @@ def as_array(values: Any) -> npt.NDArray[Any]:
     return np.asarray(values)
 
 
+def floats_as_labels(
+    y: Any, *, task: Task | None = None, classes: Sequence[str] | None = None
+) -> tuple[Targets, tuple[str, ...]]:
+    """Return targets with floats that are labels as int64, by the rule of tables, and what was decided in words.
+
+    Floats are labels if they are whole numbers of which few are different: at most 20, and at most one for ten rows
+    (two always).
+
+    Args:
+        y: Targets, an array, a tensor or a list.
+        task: `classification` makes all whole numbers labels, `regression` none; None reads it from the values.
+        classes: Label of each code, which makes all whole numbers codes; or None.
+
+    Example:
+        >>> floats_as_labels([0.0, 1.0, 0.0])[0]
+        array([0, 1, 0])
+    """
+    array = as_array(y)
+    if task == "regression" or array.dtype.kind != "f" or not array.size or array.size != len(array):
+        return array, ()
+    if not (np.abs(array) <= LARGEST_WHOLE).all() or (array % 1 != 0).any():
+        return array, ()
+    if task == "classification" or classes is not None:
+        return array.astype(np.int64), ()
+    different = len(np.unique(array))
+    few = few_enough(different, len(array))
+    if not few and different > TEXT_CLASSES:
+        return array, ()
+    read, others, other = ("classes", "amounts", "regression") if few else ("amounts", "classes", "classification")
+    note = (
+        f"the targets are floats: their {different} different whole numbers are read as {read}; if they are {others}, "
+        f"set task to {other}"
+    )
+    return array.astype(np.int64) if few else array, (note,)
+
+
 def sample_targets(
     y: Any, rows: int, *, where: str, task: Task | None = None, classes: Sequence[str] | None = None
 ) -> tuple[Task, Targets, tuple[str, ...]]:
     """Return task, int64 codes or float64 amounts `[rows]`, and the label of each code.
 
-    Whole numbers, booleans and text are classes, other numbers are amounts, unless the task is given.
+    Whole numbers, booleans and text are classes, floats are amounts (see `floats_as_labels` before), unless the task is
+    given.
 
     Args:
         y: Targets `[rows]` or `[rows, 1]`, an array, a tensor or a list.
@@ -66,8 +105,6 @@ def sample_targets(
         return "classification", *_codes(array, where, classes)
     if array.dtype.kind == "U":
         raise DataError(f"{where}: expected numbers as targets of regression, got text; set task to classification")
-    if task is None:
-        _refuse_labels(array, where)
     amounts = array.astype(np.float64)
     if amounts.min() == amounts.max():
         raise DataError(f"{where}: expected targets that differ, got {amounts[0]:g} in every row")
@@ -93,16 +130,6 @@ def _column(array: Targets, rows: int, where: str) -> Targets:
             else f"{where}: expected one target for each of {rows} rows, got targets of shape {list(array.shape)}"
         )
     return array
-
-
-def _refuse_labels(array: Targets, where: str) -> None:
-    """Refuse floats that are a few whole numbers: labels that were turned into floats, or amounts, nobody can tell."""
-    values = np.unique(array)
-    if len(values) <= INTEGER_CLASSES and len(values) * ROWS_PER_TEXT_CLASS <= len(array) and (values % 1 == 0).all():
-        raise DataError(
-            f"{where}: expected labels as whole numbers, or amounts, got floats with {len(values)} different whole "
-            f"values; convert labels with y.long() (NumPy: y.astype(int)), or set task to regression"
-        )
 
 
 def _codes(array: Targets, where: str, classes: Sequence[str] | None) -> tuple[Targets, tuple[str, ...]]:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regimen.data.pixel_files import BLOCK
+from regimen.data.row_weights import RowWeights
 from regimen.data.structure import Structure
 from regimen.data.tables import Rows, canonical_bytes, rows_of_no_part
 from regimen.errors import DataError
@@ -60,6 +61,7 @@ class Samples(SampleFeatures):
         test_rows: Rows of a given test part, or None.
         validation_rows: Rows of a given validation part, or None.
         structure: Groups or times of the rows, or None.
+        weights: How much each row counts, or None where all count alike.
         digest: SHA-256 of the content as hex; neither the name nor the notes enter.
 
     Raises:
@@ -79,6 +81,7 @@ class Samples(SampleFeatures):
     test_rows: Rows | None = None
     validation_rows: Rows | None = None
     structure: Structure | None = None
+    weights: RowWeights | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -108,6 +111,8 @@ class Samples(SampleFeatures):
                 digest.update(canonical_bytes(array))
         if self.structure is not None:
             digest.update(self.structure.content)
+        if self.weights is not None:
+            digest.update(self.weights.content)
         object.__setattr__(self, "digest", digest.hexdigest())
 
     def __eq__(self, other: object) -> bool:

@@ -1,16 +1,17 @@
 """The column of a table that says which rows belong together, or follow each other, in the main file and in others."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from regimen.data.naming import counted, hint, listed
 from regimen.data.sources import Source
 from regimen.data.structure import By, Structure
 from regimen.data.structure_reading import Marks, missing_marks, read_marks, structure_of
 from regimen.data.tables import Column
-from regimen.data.targets import Target
+from regimen.data.targets import Target, chosen
 from regimen.errors import DataError
 
 
@@ -57,19 +58,16 @@ class Marked:
         Raises:
             DataError: No row has both.
         """
-        kept, marks = self._filled(answer, self._all, self.where)
+        there, marks = self._filled(answer, self._all, self.where)
         self._kept.append(marks)
-        if not kept.classes or len(kept.y) == len(answer.y):
-            return kept
-        codes, y = np.unique(kept.y, return_inverse=True)
-        return replace(kept, y=y.astype(np.int64), classes=tuple(kept.classes[code] for code in codes))
+        return chosen(answer, there, recode=True)
 
     def further(self, file: Source, answer: Target) -> Target:
         """Return the same of a further file."""
         marks, _, _ = read_marks(file.frame[self.column], self.by, file.where, like=self._like)
-        kept, filled = self._filled(answer, marks, file.where)
+        there, filled = self._filled(answer, marks, file.where)
         self._kept.append(filled)
-        return kept
+        return chosen(answer, there, recode=False)
 
     def structure(self, parts: Sequence[str]) -> Structure:
         """Return the structure of all rows kept, and note what is to be said of it.
@@ -81,7 +79,7 @@ class Marked:
         self.notes += said
         return structure
 
-    def _filled(self, answer: Target, marks: Marks, where: str) -> tuple[Target, Marks]:
+    def _filled(self, answer: Target, marks: Marks, where: str) -> tuple[npt.NDArray[np.bool_], Marks]:
         marks = marks[answer.rows]
         there = ~missing_marks(marks)
         if not there.any():
@@ -89,4 +87,4 @@ class Marked:
         if not there.all():
             rows = counted(int((~there).sum()), "row")
             self.notes.append(f"left out {rows} of {where} without a value in the {self.by} column {self.column!r}")
-        return replace(answer, y=answer.y[there], rows=answer.rows[there]), marks[there]
+        return there, marks[there]

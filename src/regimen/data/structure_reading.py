@@ -141,7 +141,7 @@ def structure_of_values(
     """Return the structure that values beside arrays give, None where none are.
 
     Args:
-        group: Group of each row, `[rows]`, text or numbers; or None.
+        group: Group of each row, `[rows]`, text or numbers; or None. A series keeps its name in notes.
         time: Time of each row, `[rows]`, numbers, dates or their text; or None.
         rows: How many there must be.
         where: What the data are called in messages.
@@ -166,7 +166,8 @@ def structure_of_values(
     if missing.any():
         first = int(np.flatnonzero(missing)[0]) + 1
         raise DataError(f"{where}: expected a {by} for every row, got none in row {first}; fill it in")
-    structure, said = structure_of([marks], by, by, where)
+    name = getattr(values, "name", None)
+    structure, said = structure_of([marks], by, name if isinstance(name, str) and name else by, where)
     return structure, (*notes, *said)
 
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from regimen.data.row_weights import RowWeights
 from regimen.data.structure import Structure
 from regimen.records import Task
 
@@ -101,6 +102,7 @@ class Table(Features):
         test_rows: Rows that came from a test file, or None.
         validation_rows: Rows that came from a validation file, or None.
         structure: Groups or times of the rows, or None.
+        weights: How much each row counts, or None where all count alike.
         digest: SHA-256 of the content as hex; neither the name nor the notes enter.
     """
 
@@ -111,6 +113,7 @@ class Table(Features):
     test_rows: Rows | None = None
     validation_rows: Rows | None = None
     structure: Structure | None = None
+    weights: RowWeights | None = None
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -124,6 +127,8 @@ class Table(Features):
                 digest.update(canonical_bytes(array))
         if self.structure is not None:
             digest.update(self.structure.content)
+        if self.weights is not None:
+            digest.update(self.weights.content)
         object.__setattr__(self, "digest", digest.hexdigest())
 
     def __eq__(self, other: object) -> bool:

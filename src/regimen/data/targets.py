@@ -1,6 +1,6 @@
 """Reads the target column: which task it poses, and its values as class codes or as numbers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,21 @@ class Target:
     classes: tuple[str, ...]
     rows: Rows
     notes: tuple[str, ...]
+
+
+def chosen(answer: Target, there: npt.NDArray[np.bool_], *, recode: bool) -> Target:
+    """Return the target of some of its rows.
+
+    Args:
+        answer: The target.
+        there: Which of its rows.
+        recode: Whether a class that is left without rows goes, as in the main file, and codes count anew.
+    """
+    kept = replace(answer, y=answer.y[there], rows=answer.rows[there])
+    if not recode or not kept.classes or there.all():
+        return kept
+    codes, y = np.unique(kept.y, return_inverse=True)
+    return replace(kept, y=y.astype(np.int64), classes=tuple(kept.classes[code] for code in codes))
 
 
 def read_target(cells: pl.Series, where: str, task: Task | None = None) -> Target:
@@ -135,7 +150,7 @@ def _numbers(cells: pl.Series) -> pl.Series | None:
 def _inferred(cells: pl.Series, numbers: pl.Series | None, where: str) -> Task:
     different = cells.n_unique()
     if numbers is not None:
-        few = different <= min(INTEGER_CLASSES, max(2, len(cells) // ROWS_PER_INTEGER_CLASS))
+        few = few_enough(different, len(cells))
         return "classification" if few and _whole(numbers) else "regression"
     if different > min(TEXT_CLASSES, max(2, len(cells) // ROWS_PER_TEXT_CLASS)):
         raise DataError(
@@ -143,6 +158,16 @@ def _inferred(cells: pl.Series, numbers: pl.Series | None, where: str) -> Task:
             f"texts in {counted(len(cells), 'row')}, such as {str(cells[0])!r}; name another target"
         )
     return "classification"
+
+
+def few_enough(different: int, rows: int) -> bool:
+    """Tell whether whole numbers, of which so many are different in so many rows, are labels rather than amounts.
+
+    Example:
+        >>> few_enough(2, 15), few_enough(3, 30), few_enough(3, 15), few_enough(21, 10_000)
+        (True, True, False, False)
+    """
+    return different <= min(INTEGER_CLASSES, max(2, rows // ROWS_PER_INTEGER_CLASS))
 
 
 def _whole(numbers: pl.Series) -> bool:
