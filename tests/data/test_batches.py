@@ -118,6 +118,16 @@ def test_pixels_with_amounts_stay_samples() -> None:
     assert isinstance(from_dataset(TensorDataset(torch.rand(60, 3, 8, 8), torch.randn(60))), Samples)
 
 
+def test_pixels_with_labels_as_floats_are_images() -> None:
+    pixels, labels = torch.rand(60, 3, 8, 8), (torch.arange(60) % 2).float()
+    images = as_data((pixels, labels))
+    assert isinstance(images, Images) and images.classes == ("0", "1")
+    assert "their 2 different whole numbers are read as classes" in images.notes[0]
+    given = from_dataset(TensorDataset(pixels[:40], labels[:40]), test=TensorDataset(pixels[40:], labels[40:]))
+    assert isinstance(given, Images)
+    np.testing.assert_array_equal(given.y, labels)
+
+
 def test_another_dataset_is_the_test_part_and_groups_go_beside() -> None:
     data = from_dataset(TensorDataset(X[:50], Y[:50]), test=TensorDataset(X[50:], Y[50:]))
     assert data.test_rows is not None and len(data.test_rows) == 10
@@ -146,7 +156,6 @@ REFUSED: dict[str, tuple[Any, str]] = {
     "nothing": (iter([]), "expected rows, got none; a generator that was read before is empty"),
     "a function of nothing": (lambda: 3, "an iterable of pairs .* got int"),
     "no data": (3, "a Dataset or a DataLoader, got int"),
-    "labels as floats": (TensorDataset(X, Y.float()), "floats with 3 different whole values"),
     "one-hot": (TensorDataset(X, torch.eye(3)[Y]), "one-hot"),
 }
 
@@ -198,6 +207,26 @@ def test_a_frame_and_its_target_are_a_table(beside: str) -> None:
     assert isinstance(table, Table)
     assert [column.name for column in table.columns] == ["size", "kind"]
     assert table.classes == ("no", "yes") and table.target == ("y" if beside == "an array" else "label")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ((X, Y, Y), r"got a tuple of 3 \(Tensor \[60, 7\], Tensor \[60\], Tensor \[60\]\); give these two"),
+        ([X, Y, Y], "got a list of 3"),
+        ((X,), "got a tuple of 1"),
+        ((X, Y, None), r"got a tuple of 3 \(Tensor \[60, 7\], Tensor \[60\], NoneType\)"),
+    ],
+)
+def test_what_is_neither_two_arrays_nor_batches_is_described_as_it_was_given(value: Any, message: str) -> None:
+    with pytest.raises(DataError, match=r"data: expected \(x, y\), inputs and targets, " + message):
+        as_data(value)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_batches_in_a_list_are_no_arrays(kind: type) -> None:
+    for count in (2, 3):
+        assert as_data(kind((X[:20], Y[:20]) for _ in range(count))).n == 20 * count
 
 
 def test_options_that_do_not_go_with_the_value_are_refused() -> None:

@@ -13,6 +13,7 @@ from regimen.data import (
     SamplePreparation,
     Samples,
     default_metric,
+    from_arrays,
     from_samples,
     hold_out,
     load,
@@ -104,6 +105,9 @@ def test_later_changes_of_the_array_do_not_reach_the_samples() -> None:
         (np.arange(60), "regression", None, ("regression", ())),
         (np.array([0.0, 1.0] * 30), "regression", None, ("regression", ())),
         (np.arange(60.0)[:, None] / 7, None, None, ("regression", ())),
+        (np.array([0.0, 1.0] * 30), None, None, ("classification", ("0", "1"))),
+        (torch.tensor([[-1.0], [1.0]] * 30), None, None, ("classification", ("-1", "1"))),
+        (np.arange(60.0) % 7, None, None, ("regression", ())),
     ],
 )
 def test_the_task_follows_from_the_targets(y: Any, task: Any, classes: Any, expected: tuple[str, tuple]) -> None:
@@ -112,6 +116,19 @@ def test_the_task_follows_from_the_targets(y: Any, task: Any, classes: Any, expe
     assert samples.y.dtype == (np.int64 if expected[0] == "classification" else np.float64)
     if classes == ["b", "a", "c"]:
         assert samples.y[:2].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("different", [2, 6, 7])
+def test_floats_are_classes_for_samples_where_they_are_for_tables_and_a_note_says_so(different: int) -> None:
+    y = np.arange(60.0) % different
+    samples, table = from_samples(X, y), from_arrays(X[:, :, 0], y)
+    assert (samples.task, samples.classes) == (table.task, table.classes)
+    assert (samples.task == "classification") == (different < 7)
+    [note] = samples.notes
+    assert note.startswith(f"the targets are floats: their {different} different whole numbers are read as ")
+    assert from_samples(X, y.astype(int)).notes == ()
+    beside = from_samples(X[:40], y[:40], task="classification", test=(X[40:], y[40:]))
+    np.testing.assert_array_equal(beside.y, y)
 
 
 def test_given_parts_are_coded_like_the_main_one() -> None:
@@ -131,7 +148,6 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "one-hot": (X, np.eye(3)[Y], {}, r"got one-hot rows \[60, 3\]; give the classes themselves, y.argmax\(1\)"),
     "several targets": (X, np.zeros((60, 4)), {}, r"shape \[60, 4\]; a network for several targets"),
     "another length": (X, Y[:50], {}, r"each of 60 rows, got targets of shape \[50\]"),
-    "labels as floats": (X, Y.astype(float), {}, r"floats with 3 different whole values; convert labels with y.long"),
     "broken labels": (X, Y + 0.5, {"task": "classification"}, "labels as whole numbers or text, got 0.5"),
     "a gap in the targets": (X, np.where(Y == 0, np.nan, 1.5), {}, "finite targets, got nan in row 1"),
     "equal amounts": (X, np.full(60, 1.5), {}, "targets that differ, got 1.5"),
@@ -144,6 +160,7 @@ REFUSED: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "another test shape": (X, Y, {"test": (X[:, :2], Y)}, r"samples \[4, 5\] of float32 as the others, got \[2, 5\]"),
     "another test type": (X, Y, {"test": (np.ones((9, 4, 5), dtype=int), Y[:9])}, "got .* of int64"),
     "an unseen test class": (X, Y, {"test": (X[:2], [0, 7])}, "got '7'"),
+    "a test class between two": (X, Y, {"test": (X[:2], [0.0, 0.5])}, "labels as whole numbers or text, got 0.5"),
 }
 
 
@@ -206,7 +223,12 @@ def test_an_npz_file_of_more_than_two_sides_holds_samples(tmp_path: Any) -> None
     samples = load(path, group="patient")
     assert isinstance(samples, Samples) and samples.structure is not None
     assert (samples.name, samples.shape, samples.classes) == ("signals", (4, 5), ("a", "b", "c"))
-    assert samples.structure.count == 12
+    assert (samples.structure.count, samples.structure.column) == (12, "patient")
+    assert "rows are divided by 'patient': 12 groups of 5 rows, none of which is in two parts" in samples.notes
+    days = np.datetime64("2024-01-01") + np.arange(60)
+    np.savez(path, X=X, y=Y, day=days)
+    assert any("by the time 'day' (60 times)" in note for note in load(path, time="day").notes)
+    np.savez(path, X=X, y=Y, classes=np.array(["a", "b", "c"]), Patient=np.arange(60) // 5)
     with pytest.raises(DataError, match="none named 'patien'; did you mean 'patient'"):
         load(path, group="patien")
     with pytest.raises(OptionError, match="has arrays and no columns"):

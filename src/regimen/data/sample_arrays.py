@@ -165,5 +165,6 @@ def _further(
     told = as_array(given[1])
     if task == "classification" and not coded:
         # By label: codes of its own would be others where a class is absent.
-        told = floats_as_labels(told, task=task)[0].astype(str)
+        told, _ = floats_as_labels(told, task=task)
+        told = told if told.dtype.kind == "f" else told.astype(str)
     return more, sample_targets(told, len(more), where=where, task=task, classes=classes or None)[1]
