@@ -7,8 +7,11 @@ import pytest
 import torch
 from torch import nn
 
+from regimen.data import hold_out, load, pair_split
+from regimen.engine import train
 from regimen.errors import OptionError
 from regimen.models import own_module
+from regimen.run import Recipe, Run
 
 NET = "from torch import nn\nfrom {} import width\ndef net():\n    return nn.Linear(4, width)\n"
 LATE = "from torch import nn\ndef net():\n    from parts import width\n    return nn.Linear(4, width)\n"
@@ -90,3 +93,64 @@ def test_a_file_that_raises_leaves_nothing_behind() -> None:
     assert torch.get_num_threads() == threads
     assert sys.path == path
     assert set(sys.modules) == modules
+
+
+FORWARD = """
+from torch import nn
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.out = nn.Linear(4, 3)
+    def forward(self, x):
+        {}
+        return self.out(x) * scale
+"""
+INNER = "def late():\n    from pack.deep import scale\n    return scale\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from parts import scale",
+        "import parts; scale = parts.scale",
+        "import pack.deep as deep; scale = deep.scale",
+        "from pack import deep; scale = deep.scale",
+        "from helper import late; scale = late()",
+        "from pack.above import late; scale = late()",
+    ],
+)
+def test_a_neighbour_is_found_when_forward_imports_it_long_after_the_file_was_run(line: str) -> None:
+    for folder, scale in (("one", 3.0), ("two", 5.0)):
+        write(f"{folder}/net.py", FORWARD.format(line))
+        for file in ("parts.py", "pack/deep.py"):
+            write(f"{folder}/{file}", f"scale = {scale}\n")
+        write(f"{folder}/pack/__init__.py", "")
+        write(f"{folder}/helper.py", INNER)
+        write(f"{folder}/pack/above.py", INNER.replace("pack.deep", ".deep"))
+    path, finders, modules = list(sys.path), list(sys.meta_path), set(sys.modules)
+    made = {folder: own_module(f"{folder}/net.py:Net").make() for folder in ("one", "two")}
+    for network in (made["two"], made["one"], made["two"]):
+        scale = 3.0 if network is made["one"] else 5.0
+        assert torch.equal(network(torch.ones(2, 4)), network.out(torch.ones(2, 4)) * scale)
+    assert (sys.path, sys.meta_path) == (path, finders)
+    new = {name for name in set(sys.modules) - modules if not name.startswith("regimen_user_")}
+    assert not {name.partition(".")[0] for name in new} & {"parts", "pack", "helper"}
+
+
+def test_a_forward_that_imports_a_neighbour_trains_in_worker_processes() -> None:
+    write("net.py", FORWARD.format("from parts import scale"))
+    write("parts.py", "scale = 2.0\n")
+    data = load("iris")
+    runs = [
+        Run(
+            recipe=Recipe(epochs=1, batch_size=60),
+            model=own_module("net.py:Net"),
+            data=data,
+            split=pair_split(data, hold_out(data).development, key=key),
+            key=key,
+            metric="accuracy",
+        )
+        for key in (1, 2)
+    ]
+    results = train(runs, engine="reference", processes=2)
+    assert [result.status for result in results] == ["finished", "finished"]

@@ -107,6 +107,7 @@ def run_file(path: Path, function: str, shown: str, beside: Neighbours) -> Calla
     if spec is None or spec.loader is None:
         raise OptionError(f"expected a Python file, got {shown}")
     loaded = importlib.util.module_from_spec(spec)
+    beside.prepare(loaded)
     threads, earlier = torch.get_num_threads(), sys.modules.get(name)
     importlib.invalidate_caches()
     try:
