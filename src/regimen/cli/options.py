@@ -167,6 +167,7 @@ data_options = apply(
         ),
         click.option("--group", type=Text("COL"), help="Rows with the same value there are never in two parts."),
         click.option("--time", type=Text("COL"), help="What is scored is later there than what is trained on."),
+        click.option("--weights", type=Text("COL"), help="How much each row counts, in training and in every score."),
         click.option("--image-size", type=Pixels(), help="Size of images. [default: that of most of them]"),
     ]
 )

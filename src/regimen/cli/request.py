@@ -17,12 +17,13 @@ class DataRequest:
     validation: str | None = None
     group: str | None = None
     time: str | None = None
+    weights: str | None = None
     image_size: str | None = None
 
     @property
     def table_options(self) -> dict[str, Any]:
         """Return the arguments of `regimen.data.load` after the source."""
-        names = ("target", "task", "ignore", "test", "validation", "group", "time")
+        names = ("target", "task", "ignore", "test", "validation", "group", "time", "weights")
         found = {name: getattr(self, name) for name in names}
         if self.image_size is not None:
             height, _, width = self.image_size.partition("x")

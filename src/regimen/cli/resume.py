@@ -22,7 +22,7 @@ from regimen.study.family import candidate_arms, whole_repetitions
 from regimen.study.layout import Layout
 from regimen.study.own_modules import planned_model, planned_trial
 
-DATA_OPTIONS = ("target", "task", "ignore", "test", "validation", "group", "time", "image_size")
+DATA_OPTIONS = ("target", "task", "ignore", "test", "validation", "group", "time", "weights", "image_size")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -100,7 +100,8 @@ def _in_plain_pytorch(run: Run, engine: str) -> bool:
 def held_out_metric(model: SavedModel, run: Run, metric: Metric) -> float:
     """Return the metric of the networks together on the test part, in its own unit."""
     rows = run.split.test
-    return metric.function(run.data.y[rows], model.predict_outputs(run.data)[rows])
+    weights = None if run.data.weights is None else run.data.weights.of(rows)
+    return metric.function(run.data.y[rows], model.predict_outputs(run.data)[rows], weights)
 
 
 def _withdraw(folder: Folder) -> None:

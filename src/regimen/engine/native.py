@@ -58,6 +58,8 @@ def why_not(run: Run) -> str | None:
         return f"trains multilayer perceptrons only, not {type(run.model).__name__}"
     if isinstance(run.data, Samples) and run.data.whole:
         return "trains on floats only, not on whole numbers"
+    if run.data.weights is not None:
+        return "has no weights of rows"
     for name in ("augmentation", "cutmix"):
         if getattr(recipe, name):
             return f"has no {name}"

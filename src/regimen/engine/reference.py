@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from regimen import streams
 from regimen.data import METRICS, Images, Prepared, Samples, prepare, stop_split
-from regimen.engine.objective import Objective
+from regimen.engine.objective import Objective, WeightedObjective, with_weights
 from regimen.errors import EngineError
 from regimen.models import OwnModule
 from regimen.nn import step as dropout_step
@@ -96,13 +97,17 @@ class Training:
         # A sample of several sides is as large inside of a network as an image, and a row of words larger still.
         large = self.images or (isinstance(run.data, Samples) and (run.data.whole or len(run.data.shape) > 1))
         self.evaluation_rows = EVALUATION_IMAGES if large else EVALUATION_ROWS
-        self.x, self.y = self._inputs("train"), self.data.y["train"]
+        self.x = self._inputs("train")
+        # Targets of the parts that have a loss, beside the weights of their rows if rows have weights.
+        self.targets = {part: with_weights(y, self._weights(part)) for part, y in self.data.y.items() if part != "test"}
+        self.y = self.targets["train"]
         # Where each training row stands in the data: what augmentation draws by.
         self.rows = torch.from_numpy(run.split.train)
         self.stop: tuple[Tensor, Tensor] | None = None
         if self.recipe.early_stopping is not None:
             self._take_stop_part()
-        self.objective = Objective.of(self.recipe, run.data.task, self.data)
+        kind = Objective if run.data.weights is None else WeightedObjective
+        self.objective = kind.of(self.recipe, run.data.task, self.data)
         self.network = run.network(self.data.inputs, self.data.outputs)
         # A module of the user's own may draw from PyTorch's default generator, and say `view` to images.
         self.own = isinstance(run.model, OwnModule)
@@ -119,6 +124,11 @@ class Training:
         self.epochs_run = self.returned_epoch = 0
         self.outputs: dict[str, Tensor] = {}
         self.state: dict[str, Tensor] = {}
+
+    def _weights(self, part: str) -> npt.NDArray[np.float64] | None:
+        """Return the weights of the rows of a part, 1 in the mean; None where all rows count alike."""
+        weights = self.run.data.weights
+        return None if weights is None else weights.of(getattr(self.run.split, part))
 
     def _inputs(self, part: str) -> Tensor:
         """Return the rows of a part as they are kept in memory; `Prepared.scaled` makes inputs of images."""
@@ -140,7 +150,7 @@ class Training:
         return optimizer
 
     def _take_stop_part(self) -> None:
-        labels = self.y.numpy() if self.run.data.task == "classification" else None
+        labels = self.data.y["train"].numpy() if self.run.data.task == "classification" else None
         structure = None if self.run.data.structure is None else self.run.data.structure.of(self.run.split.train)
         train, stop = stop_split(np.arange(len(self.x)), labels, self.run.key, structure=structure)
         self.stop = self.x[stop], self.y[stop]
@@ -285,7 +295,7 @@ class Training:
             self.curves[name].append(math.nan)
         if "validation" in self.data.x:
             outputs = self._forward(self._inputs("validation"))
-            losses.append(self.objective.plain_loss(outputs, self.data.y["validation"]))
+            losses.append(self.objective.plain_loss(outputs, self.targets["validation"]))
             self.curves["validation_loss"][-1] = losses[-1]
             if math.isfinite(losses[-1]):
                 self.curves["metric"][-1] = self._metric(outputs)
@@ -304,7 +314,8 @@ class Training:
 
     def _metric(self, outputs: Tensor) -> float:
         targets = self.run.data.y[self.run.split.validation]
-        return METRICS[self.run.metric].function(targets, self.data.predictions(outputs.numpy()))
+        predictions = self.data.predictions(outputs.numpy())
+        return METRICS[self.run.metric].function(targets, predictions, self._weights("validation"))
 
     def _take_snapshot(self, epoch: int) -> None:
         """Remember what the run returns: the network after `epoch`, as evaluated."""
@@ -326,8 +337,8 @@ class Training:
         held_out = "validation" in constant
         return self._record(
             "diverged",
-            train_loss=self.objective.plain_loss(constant["train"], self.data.y["train"]),
-            validation_loss=self.objective.plain_loss(constant["validation"], self.data.y["validation"])
+            train_loss=self.objective.plain_loss(constant["train"], self.targets["train"]),
+            validation_loss=self.objective.plain_loss(constant["validation"], self.targets["validation"])
             if held_out
             else math.nan,
             metric=self._metric(constant["validation"]) if held_out else math.nan,

@@ -41,7 +41,7 @@ class StackedTraining(Training):
             return self.x, self.y
         if name == "stop":
             return self.stop
-        return (self._inputs(name), self.data.y[name]) if name in self.data.x else None
+        return (self._inputs(name), self.targets.get(name, self.data.y[name])) if name in self.data.x else None
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float]]:
         """Yield inputs, targets, partners and share of their own targets of each batch, as the reference feeds them."""

@@ -31,7 +31,8 @@ def part_metric(run: Run, outputs: Outputs, part: str) -> Callable[[npt.NDArray[
     else:
         predictions = outputs.astype(np.float64)  # logits as they are: no preparation would tell more
     function = METRICS[run.metric].function
-    return lambda kept: function(targets[kept], predictions[kept])
+    weights = None if run.data.weights is None else run.data.weights.of(rows)
+    return lambda kept: function(targets[kept], predictions[kept], None if weights is None else weights[kept])
 
 
 def compare_on_rows(
