@@ -224,9 +224,9 @@ def test_what_is_neither_two_arrays_nor_batches_is_described_as_it_was_given(val
 
 
 @pytest.mark.parametrize("kind", [list, tuple])
-def test_batches_in_a_list_are_no_arrays(kind: type) -> None:
-    for count in (2, 3):
-        assert as_data(kind((X[:20], Y[:20]) for _ in range(count))).n == 20 * count
+@pytest.mark.parametrize("several", [2, 3])
+def test_batches_in_a_list_are_no_arrays(kind: type, several: int) -> None:
+    assert as_data(kind((X[:20], Y[:20]) for _ in range(several))).n == 20 * several
 
 
 def test_options_that_do_not_go_with_the_value_are_refused() -> None:
