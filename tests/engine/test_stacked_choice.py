@@ -261,6 +261,21 @@ def test_what_fails_while_the_clock_runs_is_left_to_the_reference(
         assert (stacking.bundles, set(stacking.reasons.values())) == ([], {"stacked: memory ran out"})
 
 
+@pytest.mark.parametrize("place", ["stacked_choice.speed_up", "stacked_probe.Bundle"])
+def test_only_a_module_of_the_users_own_may_fail_in_a_trial_and_be_left_to_the_reference(
+    make_run: MakeRun, clock: dict[str, Any], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def broken(runs: Any) -> Any:
+        raise TypeError("unexpected argument")
+
+    monkeypatch.setattr(f"regimen.engine.{place}", broken)
+    stacking = Chooser(engine="auto", processes=1).stacking(own_runs(make_run, Plain, 6))
+    assert set(stacking.reasons.values()) == {"stacked: torch.vmap can not run it (TypeError: unexpected argument)"}
+    described = [make_run(key=key, epochs=40) for key in range(6)]
+    with pytest.raises(TypeError, match="unexpected argument"):
+        Chooser(engine="auto", processes=1).stacking(described)
+
+
 def test_a_family_is_probed_once(make_run: MakeRun, clock: dict[str, Any]) -> None:
     chooser, runs = Chooser(engine="auto", processes=1), own_runs(make_run, Plain, 6)
     assert chooser.stacking(runs) == chooser.stacking(runs)

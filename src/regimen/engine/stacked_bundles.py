@@ -89,7 +89,7 @@ def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[t
                 yield left[position], result
                 left[position] = -1
         except (MemoryError, *REFUSALS) as error:
-            if not is_out_of_memory(error) and not isinstance(runs[0].model, OwnModule):
+            if not is_reason(error, runs[0]):
                 raise
             why = in_words(error)
         # Only here: as long as the error is handled, its traceback keeps the bundle's tensors alive.
@@ -112,6 +112,15 @@ def _trained(runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, 
         places = {id(member): position for position, member in group}
         for member, result in Bundle([member for _, member in group]).results():
             yield places[id(member)], result
+
+
+def is_reason(error: BaseException, run: Run) -> bool:
+    """Return whether an error, of `REFUSALS` or of memory, only says that runs like this one are not stacked.
+
+    What a module of the user's own does nobody knows ahead; a described network that raises is a bug of ours, which no
+    reason shall hide.
+    """
+    return is_out_of_memory(error) or isinstance(run.model, OwnModule)
 
 
 def in_words(error: BaseException) -> str:

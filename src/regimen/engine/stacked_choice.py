@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from regimen.data.machine import free_memory
-from regimen.engine.stacked_bundles import MOST_RUNS, REFUSALS, bundled, family, in_words
+from regimen.engine.stacked_bundles import MOST_RUNS, REFUSALS, bundled, family, in_words, is_reason
 from regimen.engine.stacked_probe import Probe, probe, speed_up
 from regimen.engine.workers import one_thread
 from regimen.run import Run
@@ -79,6 +79,8 @@ class Chooser:
             try:
                 self._gains[which] = self._gain(which, runs)
             except (MemoryError, *REFUSALS) as error:
+                if not is_reason(error, runs[0]):
+                    raise
                 self._probes[which] = Probe(reason=in_words(error))
                 return f"stacked: {in_words(error)}"
         gain = self._gains[which]

@@ -14,7 +14,7 @@ from regimen import streams
 from regimen.data import Images
 from regimen.engine.reference import Training
 from regimen.engine.stacked import Bundle
-from regimen.engine.stacked_bundles import REFUSALS, in_words
+from regimen.engine.stacked_bundles import REFUSALS, in_words, is_reason
 from regimen.engine.stacked_structure import why_not_stackable
 from regimen.engine.stacked_training import StackedTraining
 from regimen.models.plain_attributes import changed_attributes, plain_attributes
@@ -76,6 +76,8 @@ def probe(runs: Sequence[Run]) -> Probe:
         try:
             found = _looked_at(Bundle(members))
         except (MemoryError, *REFUSALS) as error:
+            if not is_reason(error, first):
+                raise
             return Probe(reason=in_words(error))
     missing = [name for name, value in expected[0].items() if value is None]
     if missing:
