@@ -83,6 +83,8 @@ class DataRecord:
     """The data that were studied; `notes` are the decisions taken about them, in words.
 
     `sample` is the shape of one sample that the network is fed as it is, such as `8x8`; empty for tables and images.
+    `weights` is the name of the column of weights by which rows count in training and in every loss and metric; empty
+    where all count alike.
     """
 
     name: str
@@ -93,6 +95,7 @@ class DataRecord:
     target: str = ""
     notes: tuple[str, ...] = ()
     sample: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

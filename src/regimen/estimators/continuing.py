@@ -11,11 +11,13 @@ from torch import Tensor
 
 from regimen.data import Split
 from regimen.data.frames import describe_rows, read_rows, with_target
+from regimen.data.row_weights import RowWeights
 from regimen.data.tables import Table
 from regimen.engine import one_thread
+from regimen.engine.objective import with_weights
+from regimen.engine.reference import Training
 from regimen.errors import EngineError
 from regimen.estimators.inputs import Weights, preparation_of
-from regimen.estimators.weighting import WeightedTraining
 from regimen.run import Run, SavedModel
 
 
@@ -57,22 +59,24 @@ def continue_epoch(
         EngineError: The loss is not finite.
     """
     recipe = model.recipe.replace(schedule=None, averaging=None, early_stopping=None, input_scaling="none")
+    relative = (np.ones(table.n) if weights is None else weights) / progress.mean_weight
+    prepared = _prepared(model, table)
+    if not (relative == 1.0).all():
+        prepared = replace(prepared, weights=RowWeights(column="sample_weight", values=relative))
     run = Run(
         recipe=recipe,
         model=model.model,
-        data=_prepared(model, table),
+        data=prepared,
         split=Split(train=np.arange(table.n), validation=_NO_ROWS, test=_NO_ROWS),
         key=model.keys[0],
         metric=metric,
     )
     moments = progress.moments or [None] * len(model.states)
     done = Progress(steps=progress.steps, mean_weight=progress.mean_weight)
-    relative = (np.ones(table.n) if weights is None else weights) / progress.mean_weight
-    counted = None if (relative == 1.0).all() else relative
     states, losses = [], []
     for key, state, memory in zip(model.keys, model.states, moments, strict=True):
         with one_thread():
-            training = _Continued(replace(run, key=key), counted, model, table)
+            training = _Continued(replace(run, key=key), model, table)
             training.load(state, memory)
             losses.append(training.one_epoch(progress.steps))
         states.append({name: value.detach().numpy() for name, value in training.network.state_dict().items()})
@@ -92,15 +96,19 @@ def _prepared(model: SavedModel, table: Table) -> Table:
     return with_target(read_rows(inputs, columns, names), table.y.copy(), task=table.task, classes=table.classes)
 
 
-class _Continued(WeightedTraining):
-    def __init__(self, run: Run, weights: Weights | None, model: SavedModel, table: Table) -> None:
-        super().__init__(run, weights)
+class _Continued(Training):
+    def __init__(self, run: Run, model: SavedModel, table: Table) -> None:
+        super().__init__(run, ("weights",))
         if table.task == "regression":
             # In the scale of the first rows, not of these.
             scale = model.preparation
             y = torch.from_numpy(((table.y - scale.target_mean) / scale.target_scale).astype(np.float32))
-            self.y = y if weights is None else torch.stack([y, self.y[:, 1]], dim=1)
+            self.y = with_weights(y, self._weights("train"))
         self.steps_done = 0
+
+    def _weights(self, part: str) -> Weights | None:
+        """Return the weights of all rows as they are: they are divided by the mean of the first rows already."""
+        return None if self.run.data.weights is None else self.run.data.weights.values
 
     def load(self, state: Mapping[str, Any], memory: Any) -> None:
         self.network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})

@@ -20,7 +20,6 @@ from regimen.estimators.inputs import (
     Cells,
     Weights,
     column_names,
-    equal_weights,
     mean_weight,
     preparation_of,
     read_cells,
@@ -28,7 +27,7 @@ from regimen.estimators.inputs import (
 )
 from regimen.estimators.recipes import AUTO, FIELDS, default_hidden, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
-from regimen.estimators.training import Trained, divide, fresh_networks, train_networks, training_table
+from regimen.estimators.training import Trained, divide, fresh_networks, train_networks, training_table, weighted
 from regimen.models import MLP
 from regimen.models.layers import Activation
 from regimen.records import Task
@@ -129,8 +128,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             y: Targets `[rows]`.
             sample_weight: Weight of each row in the loss, >= 0, `[rows]`: a row's loss is multiplied by its weight over
                 the mean weight of all rows trained on, whatever the batch; rows of weight 0 are left out altogether.
-                Rows of different weights are trained on by the reference engine. Scales, medians and levels of the
-                columns count every row once.
+                Losses and scores of rows held out, and those of a study (`recipe="auto"`), are weighted too. Scales,
+                medians and levels of the columns count every row once.
 
         Raises:
             ValueError: Shapes, types or values are none that can be learnt from.
@@ -141,15 +140,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         """
         cells, targets, weights = self._checked(X, y, sample_weight, reset=True)
         self._learn_targets(targets)
-        table = self._new_table(cells, targets)
+        table = weighted(self._new_table(cells, targets), weights)
         self._check_arguments()
         seed, recipe = self._seed(), self._recipe(table.n)
         self.__dict__.pop("study_", None)
         # First of all: rows that judge the networks must not choose the recipe.
         split = divide(table, seed, self._held_out())
         if self._automatic:
-            if not equal_weights(weights):
-                raise OptionError("recipe: expected another than 'auto' with sample_weight; a study has no weights")
             recipe = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
         trained = train_networks(
             table,
@@ -161,7 +158,6 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             networks=self.networks,
             engine=self.engine,
             processes=self._processes(),
-            weights=None if equal_weights(weights) else weights,
         )
         self.model_, self.recipe_, self.notes_ = trained.model, trained.model.recipe, table.notes
         self.loss_curve_, self.validation_curve_ = trained.train_losses, trained.validation_losses

@@ -1,4 +1,4 @@
-"""Trains the networks of an estimator: all rows in the engine of choice, or with weights of rows in the reference."""
+"""Trains the networks of an estimator, by weights of rows where there are some."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,10 +8,11 @@ import numpy as np
 from regimen import streams
 from regimen.data import Split, Table, pair_split
 from regimen.data.frames import rows_of, with_target
-from regimen.engine import one_thread, train
+from regimen.data.row_weights import RowWeights
+from regimen.engine import train
+from regimen.engine.reference import Training
 from regimen.errors import EngineError
-from regimen.estimators.inputs import Weights, mean_weight
-from regimen.estimators.weighting import WeightedTraining
+from regimen.estimators.inputs import Weights, equal_weights
 from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Recipe, Run, SavedModel
@@ -75,17 +76,25 @@ def divide(table: Table, seed: int, fraction: float | None) -> Split:
     return pair_split(table, rows, streams.run_key(seed, pair=0, phase=FINAL), validation_fraction=fraction)
 
 
+def weighted(table: Table, weights: Weights | None) -> Table:
+    """Return the table with weights of its rows; as it is where all rows count alike."""
+    if weights is None or equal_weights(weights):
+        return table
+    return replace(table, weights=RowWeights(column="sample_weight", values=weights))
+
+
 def training_table(table: Table, split: Split) -> Table:
     """Return the rows trained on as a table of their own: the table itself where none are held out."""
     if not len(split.validation):
         return table
-    return with_target(
+    rows = with_target(
         rows_of(table, split.train),
         table.y[split.train],
         task=table.task,
         classes=table.classes,
         target=table.target,
     )
+    return weighted(rows, None if table.weights is None else table.weights.values[split.train])
 
 
 def train_networks(
@@ -99,21 +108,19 @@ def train_networks(
     networks: int,
     engine: str,
     processes: int | None,
-    weights: Weights | None,
 ) -> Trained:
     """Train networks that differ in nothing but their key.
 
     Args:
-        table: Rows with their target.
+        table: Rows with their target, and their weights if they have some.
         split: Rows trained on, and held out.
         recipe: What is done to each network.
         model: The network.
         metric: Followed on the rows held out.
         seed: Of the keys.
         networks: How many.
-        engine: `auto`, `native`, `stacked` or `reference`; weights need the reference, whatever is asked for.
+        engine: `auto`, `native`, `stacked` or `reference`.
         processes: Networks trained at a time.
-        weights: Weight of each row of the table, > 0.
 
     Raises:
         EngineError: A network diverged.
@@ -121,12 +128,7 @@ def train_networks(
     first = Run(recipe=recipe, model=model, data=table, split=split, key=0, metric=metric)
     keys = _keys(seed, networks)
     runs = [replace(first, key=key) for key in keys]
-    if weights is None:
-        results = train(runs, engine=engine, processes=processes, keep=("weights",))
-    else:
-        with one_thread():
-            relative = weights[split.train] / mean_weight(weights[split.train])
-            results = [WeightedTraining(run, relative).result(None) for run in runs]
+    results = train(runs, engine=engine, processes=processes, keep=("weights",))
     states = []
     for number, result in enumerate(results, start=1):
         if result.weights is None:
@@ -139,7 +141,7 @@ def fresh_networks(table: Table, *, recipe: Recipe, model: MLP, metric: str, see
     """Return networks with their initial weights, those that `train_networks` starts from."""
     first = Run(recipe=recipe, model=model, data=table, split=divide(table, seed, None), key=0, metric=metric)
     keys = _keys(seed, networks)
-    started = [WeightedTraining(replace(first, key=key), None).network for key in keys]
+    started = [Training(replace(first, key=key), ()).network for key in keys]
     states = [{name: value.numpy() for name, value in network.state_dict().items()} for network in started]
     return SavedModel.of(first, states, keys=keys)
 

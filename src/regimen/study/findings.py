@@ -98,6 +98,7 @@ def assemble(
             target=table.target,
             notes=table.notes,
             sample="x".join(map(str, table.shape)) if isinstance(table, Samples) else "",
+            weights="" if table.weights is None else table.weights.column,
         ),
         model=ModelRecord(
             name=plan.model,
