@@ -47,7 +47,7 @@ class _Eager(torch.autograd.Function):
         # Gradients mostly lie in memory as the input does: what was prepared for it saves 2 µs of 20.
         if ctx.prepared is not None and not is_legacy_batchedtensor(grad) and not grad.is_neg():
             stride, function, prepared = ctx.prepared
-            if grad.stride() == stride:
+            if grad.stride() == stride and not grad._is_zerotensor():
                 return run_pass(function, prepared, grad, torch.empty_like(grad)), None
         return add_noise(grad, key, step, noise.linear()), None
 
@@ -93,6 +93,8 @@ class _Transformable(torch.autograd.Function):
     ) -> tuple[Tensor, int]:
         """Each example has its own rows; its key too, where `randomness` is "different"."""
         xs = x.expand(info.batch_size, *x.shape) if in_dims[0] is None else x.movedim(in_dims[0], 0)
+        if info.batch_size == 0:
+            return torch.empty_like(xs), 0
         keys = [key] * info.batch_size if in_dims[1] is None else key.unbind(in_dims[1])  # type: ignore[union-attr]
         ys = [_transformed(one, own, step, noise) for one, own in zip(xs.unbind(0), keys, strict=True)]
         return torch.stack(ys), 0
@@ -181,7 +183,7 @@ def _small_mask(x: Tensor, key: Key, step: int | Tensor, noise: Noise) -> Tensor
 
 def is_traced() -> bool:
     """Return whether operations are recorded rather than done, so that numbers must stay tensors."""
-    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0
+    return torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack() > 0 or torch._C._is_tracing()
 
 
 def needs_tensors() -> bool:
@@ -198,8 +200,13 @@ def _number(key: Key) -> int:
 
 
 def _operate(x: Tensor, key: Key, step: int | Tensor, noise: Noise) -> Tensor:
-    keys = key if isinstance(key, Tensor) else torch.tensor(key - (1 << 64) if key >> 63 else key)
-    steps = step if isinstance(step, Tensor) else torch.tensor(step)
+    if x.is_nested and x.layout is torch.jagged and noise.form in (Form.ELEMENTS, Form.GAUSSIAN):
+        packed = noisy(x.values(), key, step, noise)
+        # With the offsets of `x` themselves: by them PyTorch knows that both have one shape, and can be added.
+        jagged: Any = x
+        return torch.nested.nested_tensor_from_jagged(packed, jagged.offsets(), jagged.lengths(), jagged._ragged_idx)
+    keys = key if isinstance(key, Tensor) else torch.tensor(key - (1 << 64) if key >> 63 else key, device="cpu")
+    steps = step if isinstance(step, Tensor) else torch.tensor(step, device="cpu")
     y: Tensor = _operator(x, keys, steps, int(noise.form), *noise[1:7])
     return y
 

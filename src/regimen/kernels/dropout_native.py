@@ -28,7 +28,8 @@ _pack_pass, _pack_addresses = native_types.PASS.pack, native_types.ADDRESSES.pac
 
 def native_function(x: Tensor) -> Function | None:
     """Return the C++ function for tensors like `x`, None if there is none."""
-    return _found(_environment(VARIABLE, "")) if x.is_cpu and x.dtype in _TYPES else None
+    # The zeros that automatic differentiation makes for what does not depend on its input lie nowhere in memory.
+    return _found(_environment(VARIABLE, "")) if x.is_cpu and x.dtype in _TYPES and not x._is_zerotensor() else None
 
 
 @functools.cache

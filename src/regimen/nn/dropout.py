@@ -41,7 +41,8 @@ class Dropout(_Masking, nn.Dropout):
 
     Shape:
         Input `[rows, features…]`, output the same. One dimension counts as one row; four and five are images and
-        volumes `[rows, channels, …]`, whose features are numbered channels last, however they lie in memory.
+        volumes `[rows, channels, …]`, whose features are numbered channels last, however they lie in memory. Of a
+        jagged nested tensor the packed rows are numbered one after the other.
 
     Example:
         >>> import torch

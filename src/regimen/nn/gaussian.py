@@ -47,10 +47,8 @@ class GaussianDropout(StreamLayer):
 
     purpose = int(Purpose.GAUSSIAN)
 
-    def __init__(
-        self, p: float = 0.5, inplace: bool = False, *, seed: int | None = None, site: int | None = None
-    ) -> None:
-        super().__init__(p, inplace, seed=seed, site=site)
+    def _require_rate(self, p: float) -> None:
+        super()._require_rate(p)
         if p == 1.0:
             raise OptionError("p: expected a drop probability in [0, 1) for Gaussian noise of finite variance, got 1")
 

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Real
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -45,7 +46,7 @@ class StreamLayer(nn.Module):
     """A layer whose noise is a pure function of key, place, step, row and feature.
 
     Attributes:
-        p: Drop probability in [0, 1]; may be changed between forwards.
+        p: Drop probability in [0, 1]; may be changed between forwards, each of which checks it.
         seed: None draws one 64-bit key from PyTorch's default generator for each training forward; a number is the
             key, and the counter then holds site, call, step, row and feature.
         site: Its place in the stream; None takes its ordinal in `model.named_modules()` of `step(model, n)`, which
@@ -73,14 +74,18 @@ class StreamLayer(nn.Module):
         self.inplace = inplace
 
     def _take_place(self, p: float, seed: int | None, site: int | None) -> None:
-        if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0.0 <= p <= 1.0:
-            raise OptionError(f"p: expected a drop probability in [0, 1], got {p!r}")
-        self.p = p
+        self._require_rate(p)
+        # NumPy's float32, say, is a number and neither of these two.
+        self.p = p if isinstance(p, (int, float)) else float(p)
         self.seed = None if seed is None else check_key(seed)
         if site is not None:
             counter3(Purpose(self.purpose), site=site)
         self.site = site
         self._moment, self._ordinal, self._calls, self._before, self._made = None, 0, 0, None, (p, None)
+
+    def _require_rate(self, p: float) -> None:
+        if isinstance(p, bool) or not isinstance(p, Real) or not 0.0 <= p <= 1.0:
+            raise OptionError(f"p: expected a drop probability in [0, 1], got {p!r}")
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is copied and pickled: all but the step, which would never end for the copy."""
@@ -120,7 +125,8 @@ class StreamLayer(nn.Module):
                 f"{type(self).__name__}: a leaf tensor that requires a gradient can not be overwritten; "
                 "use inplace=False, or give it a tensor that was computed"
             )
-        if self.p == 1.0:
+        if not 0.0 < self.p < 1.0:
+            self._require_rate(self.p)  # it may have been changed since
             return input.mul_(0.0) if self.inplace else input * 0.0
         if self.seed is None:
             if needs_tensors():
