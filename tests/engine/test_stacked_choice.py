@@ -13,8 +13,8 @@ from regimen.data import Split, Table
 from regimen.engine import Trainer, choose_engine, stacked_choice, train, train_one
 from regimen.engine.stacked_choice import Chooser
 from regimen.engine.stacked_probe import probe
-from regimen.engine.stacked_structure import structure
 from regimen.models import MLP, own_module
+from regimen.models.structure import structure
 from regimen.run import Run
 from regimen.study import Study, StudyOptions
 from regimen.techniques import SGD

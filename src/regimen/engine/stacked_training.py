@@ -8,7 +8,7 @@ from torch import Tensor
 
 from regimen import streams
 from regimen.engine.reference import Training
-from regimen.engine.stacked_structure import structure
+from regimen.models.structure import structure
 from regimen.records import RunResult, Status
 from regimen.run import Run
 from regimen.techniques import StopWatch, mixup_weights

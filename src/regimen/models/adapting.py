@@ -10,15 +10,15 @@ from regimen.models.adapting_existing import Existing, follow_stream
 from regimen.models.adapting_insertion import insert, needed, path_rate
 from regimen.models.adapting_wishes import Adapted, Change, Wishes
 from regimen.models.rewriting import Rewriting
+from regimen.models.rewriting_cache import trace_once
 from regimen.models.rewriting_functional import as_layers, take_site_of_input
-from regimen.models.rewriting_trace import trace
 from regimen.models.sizes import rates_for
 from regimen.streams import check_key
 
 __all__ = ["Adapted", "Change", "Wishes", "adapt", "draws_elsewhere"]
 
 
-def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ...]) -> Adapted:
+def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ...], source: str = "") -> Adapted:
     """Apply a recipe's wishes to a network, which is changed.
 
     Every dropout layer of torch.nn becomes its twin of `regimen.nn`, whose masks are those of the run: `seed` is `key`,
@@ -39,6 +39,8 @@ def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ..
         wishes: What is wanted.
         key: 64-bit run key.
         inputs: Shape of one input, without rows.
+        source: What the network was made by, such as the digest of its source: networks of one source that are alike
+            but for their numbers are traced once. Empty traces each.
 
     Raises:
         OptionError: Something wished for has no place in the network, or the number of rates does not fit.
@@ -54,7 +56,7 @@ def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ..
     check_key(key, "key")
     name = type(network).__name__
     existing = list(follow_stream(network, key))
-    traced = trace(network, inputs)
+    traced = trace_once(network, inputs, source)
     rewriting = Rewriting(network, None if isinstance(traced, str) else traced, key)
     if rewriting.traced is not None:
         existing += as_layers(rewriting)

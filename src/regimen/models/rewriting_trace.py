@@ -31,7 +31,7 @@ class Traced:
     Attributes:
         graph: Its nodes name the layers of the network.
         constants: Tensors that the graph has and the network has not, by the names that the graph gives them.
-        values: The tensor that each node gave for the first number of rows in eval mode.
+        values: Shape and type of the tensor that each node gave for the first number of rows in eval mode.
         by_row: Nodes whose tensors have rows first.
         evaluation: Nodes that get other constants in evaluation, and those arguments.
         opaque: Names of layers that could not be looked into, with the reason.
@@ -167,7 +167,7 @@ def _checked(network: nn.Module, inputs: tuple[int, ...]) -> Traced:
     return Traced(
         graph=training.graph,
         constants=constants,
-        values={node: one for node, (one, _) in tensors.items()},
+        values={node: torch.empty(one.shape, dtype=one.dtype, device="meta") for node, (one, _) in tensors.items()},
         by_row={node for node, pair in tensors.items() if _rows(pair) == ROWS},
         evaluation=others,
         opaque=opaque,

@@ -67,7 +67,7 @@ def own_network(model: OwnModule, recipe: Recipe, *, key: int, inputs: Inputs, w
             network.train()
     if recipe.initialization != "default":
         initialize(network, recipe.initialization, key, std=recipe.initialization_std)
-    return adapt(network, wishes_of(recipe), key=key, inputs=shape)
+    return adapt(network, wishes_of(recipe), key=key, inputs=shape, source=model.digest)
 
 
 def generator_seeds(key: int, call: int, *, first: int, count: int) -> list[int]:
