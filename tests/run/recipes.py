@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from regimen.data import Column, Split, Table
+from regimen.data import Column, Data, Split, Table
 from regimen.models import MLP
 from regimen.records import Task
 from regimen.run import Recipe, Run, recipe_from_dict
@@ -103,9 +103,11 @@ def cases() -> Iterator[Any]:
 every_recipe = pytest.mark.parametrize(("recipe", "task"), list(cases()))
 
 
-def script(recipe: Recipe, task: Task, *, model: MLP = MODEL, features: int = FEATURES) -> str:
+def script(
+    recipe: Recipe, task: Task, *, model: MLP = MODEL, features: int = FEATURES, data: Data | None = None
+) -> str:
     outputs = CLASSES if task == "classification" else 1
-    return plain_pytorch(recipe, model, inputs=features, outputs=outputs, task=task)
+    return plain_pytorch(recipe, model, inputs=features, outputs=outputs, task=task, data=data)
 
 
 def table(task: Task) -> Table:

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from regimen import streams
-from regimen.data import prepare, stop_split
+from regimen.data import Table, prepare, stop_split
+from regimen.data.row_weights import RowWeights
 from regimen.engine.reference import batches, train_one
 from regimen.kernels import dropout_mask
 from regimen.models import DropoutLayer
@@ -19,7 +21,7 @@ from regimen.records import Task
 from regimen.run import Recipe, Run
 from regimen.techniques import Adam, input_noise, mixup_partners, mixup_weights
 
-from .recipes import FEATURES, KEY, every_recipe, run_of, script
+from .recipes import BASE, FEATURES, FOR_CLASSES, KEY, STRONG, TASKS, every_recipe, run_of, script
 
 
 @pytest.fixture(autouse=True)
@@ -87,7 +89,7 @@ class Draws:
 def started_from(code: str, name: str) -> Any:
     """Return the script, compiled, with the variable `name` loaded into its model before anything is trained."""
     tree = ast.parse(code)
-    first = ("counts", "criterion")
+    first = ("counts", "criterion", "w_train")
     place = next(
         i for i, line in enumerate(tree.body) if isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) in first
     )
@@ -99,11 +101,35 @@ def started_from(code: str, name: str) -> Any:
 def test_the_script_trains_the_engines_network_when_both_draw_the_same_numbers(
     recipe: Recipe, task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    compare(recipe, task, monkeypatch, weighted=False)
+
+
+WEIGHTED = (
+    "stops early",
+    "stops early on the plain loss",
+    "mixup and noise",
+    "weights and smoothing",
+    "one row at a time",
+)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_the_script_weighs_rows_as_the_engine_does(name: str, task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = {key: value for key, value in STRONG[name].items() if task == "classification" or key not in FOR_CLASSES}
+    compare(BASE.replace(**changes), task, monkeypatch, weighted=True)
+
+
+def compare(recipe: Recipe, task: Task, monkeypatch: pytest.MonkeyPatch, *, weighted: bool) -> None:
     if recipe.normalization == "batch":
         # The loss does not depend on a bias before batch norm: its gradient is rounding, which Adam would blow up.
         # Over eps = 1e-3 its drift still came to 1e-3 in 20 epochs, on some processors.
         recipe = recipe.replace(optimizer=Adam(eps=0.1))
     run = run_of(recipe, task)
+    weights = np.random.default_rng(6).exponential(size=run.data.n)
+    if weighted:
+        assert isinstance(run.data, Table)
+        run = replace(run, data=replace(run.data, weights=RowWeights(column="w", values=weights)))
     prepared = prepare(run.data, run.split, recipe.input_scaling)
     expected = train_one(run, keep=("weights",))
     draws = Draws(run, prepared.y["train"])
@@ -113,7 +139,8 @@ def test_the_script_trains_the_engines_network_when_both_draw_the_same_numbers(
     monkeypatch.setattr(nn, "Dropout", draws.dropout())
     initial = run.network(prepared.features, prepared.outputs).state_dict()
     names = {"x_train": prepared.x["train"], "y_train": prepared.y["train"], "initial": initial}
-    exec(started_from(script(recipe, task), "initial"), names)
+    names |= {"w_train": torch.from_numpy(weights[run.split.train]).float()} if weighted else {}
+    exec(started_from(script(recipe, task, data=run.data if weighted else None), "initial"), names)
     trained = names["model"].state_dict()  # type: ignore[attr-defined]
     assert expected.status in ("finished", "stopped") and expected.weights is not None
     assert trained.keys() == expected.weights.keys()

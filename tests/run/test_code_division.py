@@ -78,3 +78,15 @@ def test_the_name_of_a_column_can_not_leave_its_comment() -> None:
 def test_whole_numbers_are_said_to_be_int64() -> None:
     tokens = from_samples(np.ones((40, 3, 2), dtype=int), [0, 1] * 20)
     assert "# x_train: int64 [rows, 3, 2], fed as they are." in code(tokens)
+
+
+def test_the_script_says_what_the_weights_of_rows_are() -> None:
+    weighted = samples(sample_weight=np.arange(1.0, ROWS + 1.0))
+    script = code(weighted)
+    assert "# w_train: float32 [rows], how much each row counts: the column 'sample_weight'." in script
+    found = executed(script, w_train=torch.arange(1.0, ROWS + 1.0))
+    # The weights go with their rows, and are 1 in the mean over both parts.
+    for part in ("stop", "train"):
+        rows = found[f"x_{part}"][:, 0, 0]
+        torch.testing.assert_close(found[f"w_{part}"], (rows + 1.0) / (ROWS + 1.0) * 2.0)
+    assert "w_train" not in code(samples())

@@ -6,6 +6,7 @@ from regimen.records import Task
 from regimen.run.code_images import augmentation_lines, cutmix_lines
 from regimen.run.code_setup import Setup
 from regimen.run.code_text import literal
+from regimen.run.code_weights import weighted_stop_loss
 from regimen.run.recipe import Recipe
 from regimen.techniques import EMA, SWA, OneCycleLR
 
@@ -25,7 +26,8 @@ def plain_pytorch(
         inputs: Columns of `x_train`, >= 1, or channels, height and width of its images.
         outputs: Classes, or 1 for regression.
         task: Chooses cross-entropy or the mean squared error.
-        data: What was trained on: samples are fed as they are, and groups or times divide off the stop part too.
+        data: What was trained on: samples are fed as they are, groups or times divide off the stop part too, and rows
+            with weights have theirs in `w_train`.
 
     Returns:
         Python source.
@@ -62,6 +64,7 @@ def _loop(setup: Setup) -> list[str]:
 
 def _loss(setup: Setup) -> list[str]:
     recipe, column = setup.recipe, _column(setup)
+    targets = "y_train[rows]" if setup.weights is None else "y_train[rows], w_train[rows]"
     # What is done to the batch before the network sees it.
     changed = augmentation_lines(recipe.augmentation, setup.shape) if recipe.augmentation else []
     noise = [f"x = x + {literal(recipe.input_noise)} * torch.randn_like(x)"] if recipe.input_noise else []
@@ -75,18 +78,22 @@ def _loss(setup: Setup) -> list[str]:
                 "x = lam * x + (1 - lam) * x[partners]",
             ]
         )
+        weighted = setup.weights is not None
         lines = [
             "x, y, partners = x_train[rows], y_train[rows], torch.randperm(len(rows))",
+            *(["w = w_train[rows]"] if weighted else []),
             *changed,
             *mixed,
             *noise,
             f"output = model(x){column}",
-            "loss = lam * criterion(output, y) + (1 - lam) * criterion(output, y[partners])",
+            "loss = lam * criterion(output, y, w) + (1 - lam) * criterion(output, y[partners], w[partners])"
+            if weighted
+            else "loss = lam * criterion(output, y) + (1 - lam) * criterion(output, y[partners])",
         ]
     elif changed or noise:
-        lines = ["x = x_train[rows]", *changed, *noise, f"loss = criterion(model(x){column}, y_train[rows])"]
+        lines = ["x = x_train[rows]", *changed, *noise, f"loss = criterion(model(x){column}, {targets})"]
     else:
-        lines = [f"loss = criterion(model(x_train[rows]){column}, y_train[rows])"]
+        lines = [f"loss = criterion(model(x_train[rows]){column}, {targets})"]
     if recipe.l1 and recipe.l1_step == "subgradient":
         # The gradient of abs at 0 is 0 in PyTorch, which makes this the subgradient step exactly.
         lines.append(f"loss = loss + {literal(recipe.l1)} * sum(weight.abs().sum() for weight in weights)")
@@ -144,11 +151,14 @@ def _stopping(setup: Setup) -> list[str]:
     outputs = f"{network}(x_stop)"
     if setup.images:
         outputs = f"torch.cat([{network}(part) for part in x_stop.split(256)])"
+    measured = [f"stop_loss = {criterion}({outputs}{_column(setup)}, y_stop).item()"]
+    if setup.weights is not None:
+        measured = weighted_stop_loss(setup.task, f"{outputs}{_column(setup)}")
     return [
         *([] if averages else ["model.eval()"]),
         *(_reestimate(setup) if averages else []),
         "with torch.no_grad():",
-        f"    stop_loss = {criterion}({outputs}{_column(setup)}, y_stop).item()",
+        *_indented(measured),
         f"if stop_loss < {least}:",
         "    best_loss, best_epoch = stop_loss, epoch",
         f"    best_state = copy.deepcopy({weights}.state_dict())",

@@ -23,6 +23,7 @@ from regimen.run.code_division import division_lines, stop_lines
 from regimen.run.code_images import BLACK, needs_black
 from regimen.run.code_own import OwnCode
 from regimen.run.code_text import LINE_LENGTH, call, literal
+from regimen.run.code_weights import weighted_criterion, weights_comment
 from regimen.run.recipe import Recipe
 from regimen.run.run import layers_of
 from regimen.techniques import (
@@ -77,6 +78,7 @@ class Setup:
         self.images = len(self.shape) == 3
         self.samples = data if isinstance(data, Samples) else None
         self.structure = None if data is None else data.structure
+        self.weights = None if data is None else data.weights
         self.own: OwnCode | None = None
         self.layers: tuple[Layer, ...] = ()
         if isinstance(model, OwnModule):
@@ -125,6 +127,7 @@ class Setup:
         return [
             f"# x_train: {kind} [rows, {sizes}], {scaling}.",
             f"# y_train: {target}",
+            *weights_comment(self.weights),
             *division_lines(self.structure, stops=self.recipe.early_stopping is not None),
             *(["import copy", "import math", ""] if self.recipe.early_stopping else []),
             "import torch",
@@ -180,19 +183,24 @@ class Setup:
         ]
 
     def _criterion(self) -> list[str]:
-        if self.task == "regression":
+        if self.task == "regression" and self.weights is None:
             return ["criterion = nn.MSELoss()"]
         arguments = ["weight=len(y_train) / (len(counts) * counts)"] if self.balanced else []
         arguments += [f"label_smoothing={literal(self.smoothing)}"] if self.smoothing else []
         # Without the clamp a class that is absent would weigh infinitely in the smoothed loss.
         counts = f"counts = torch.bincount(y_train, minlength={self.outputs}).clamp(min=1)"
-        return [*([counts] if self.balanced else []), f"criterion = nn.CrossEntropyLoss({', '.join(arguments)})"]
+        before = [counts] if self.balanced else []
+        if self.weights is not None:
+            return [*before, *weighted_criterion(self.task, smoothing=self.smoothing, balanced=self.balanced)]
+        return [*before, f"criterion = nn.CrossEntropyLoss({', '.join(arguments)})"]
 
     def _stop_part(self) -> list[str]:
         if self.recipe.early_stopping is None:
             return []
+        weights = ["w_stop, w_train = w_train[stop], w_train[train]"] if self.weights else []
         return [
             *stop_lines(self.structure),
+            *weights,
             "x_stop, y_stop, x_train, y_train = x_train[stop], y_train[stop], x_train[train], y_train[train]",
         ]
 
