@@ -1,5 +1,6 @@
 """Studies of groups, of times, of folds and of samples: how rows are divided is planned, judged, said and resumed."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,30 @@ def test_sizes_of_parts_are_means_over_pairs_that_differ() -> None:
     trained = [len(layout.search_pair(0, pair)[1].train) for pair in range(4)]
     assert len(set(trained)) > 1
     assert results.data.rows.train == round(np.mean(trained))
+
+
+@pytest.mark.parametrize(
+    ("divided", "note"),
+    [
+        ({"time": np.arange(120) // 10}, r"the 9 pairs have [2-4] different origins in time of 'time': those of one"),
+        ({"group": np.arange(120) // 20}, r"the 9 pairs have [2-6] different divisions of the groups of 'group'"),
+        ({"time": np.arange(900), "rows": 900}, ""),
+        ({}, ""),
+    ],
+    ids=["months", "few groups", "many times", "drawn"],
+)
+def test_pairs_of_one_origin_are_told_of(divided: dict[str, Any], note: str) -> None:
+    layout = Layout.of(table(**divided))
+    splits = {layout.search_pair(5, pair)[1] for pair in range(9)}
+    found = layout.notes(5, 9)
+    assert bool(found) == bool(note) == (len(splits) < 9)
+    if note:
+        assert re.match(note, found[0]) and f" {len(splits)} different " in found[0]
+
+
+def test_the_report_tells_how_many_origins_there_are() -> None:
+    results = conduct(table(time=np.arange(120) // 10), pairs=9, techniques="dropout").results
+    assert any("different origins in time" in note for note in results.data.notes)
 
 
 def test_the_interval_for_new_groups_goes_by_the_mean_sizes_of_uneven_pairs() -> None:

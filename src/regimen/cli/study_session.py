@@ -49,7 +49,8 @@ def conduct(request: StudyRequest) -> None:
         plan = require_plan(table, options)
         folder = claim(request.out, table.name, resumable=True)
         # What has no place in a module of the user's own is told before hours of training, not after.
-        for note in (*table.notes, *(plan.notes if plan.model_digest else ())):
+        told = (*table.notes, *_notes_on_pairs(table, plan, options), *(plan.notes if plan.model_digest else ()))
+        for note in told:
             click.echo(printable(f"note: {note}"), err=True)
         found = Found(path=folder.path, request=request, table=table)
     placed = replace(found.request, out=str(folder.path), resume=True)
@@ -98,6 +99,13 @@ def require_plan(table: Data, options: StudyOptions) -> Plan:
     tried = replace(options, budget=None) if limit is not None and limit.unit == "s" else options
     layout = Layout.of(table, folds=options.folds or 0)
     return make_plan(layout, tried, Trainer([table], processes=1), processes=1, started=0.0)
+
+
+def _notes_on_pairs(table: Data, plan: Plan, options: StudyOptions) -> tuple[str, ...]:
+    """Return what is to be said of the pairs; nothing where a budget in seconds has still to say how many they are."""
+    if options.limit is not None and options.limit.unit == "s":
+        return ()
+    return Layout.of(table, folds=plan.folds).notes(plan.seed, plan.pairs)
 
 
 def _study(found: Found, options: StudyOptions, watch: StudyProgress, request: StudyRequest) -> Findings:

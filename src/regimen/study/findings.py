@@ -96,7 +96,7 @@ def assemble(
             features=prepared.features,
             classes=table.classes,
             target=table.target,
-            notes=table.notes,
+            notes=(*table.notes, *layout.notes(plan.seed, plan.pairs)),
             sample="x".join(map(str, table.shape)) if isinstance(table, Samples) else "",
             weights="" if table.weights is None else table.weights.column,
         ),

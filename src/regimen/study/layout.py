@@ -83,6 +83,26 @@ class Layout:
         """
         return search_key(seed, pair), self._drawn(search_key, seed, pair)
 
+    def notes(self, seed: int, pairs: int) -> tuple[str, ...]:
+        """Return what is to be said of the pairs of the search: where several are of one division, how many there are.
+
+        Args:
+            seed: Of the study.
+            pairs: How many pairs it has.
+        """
+        structure = self.table.structure
+        if structure is None or self.given_validation or self.folds:
+            return ()
+        different = len({self.search_pair(seed, pair)[1].digest for pair in range(pairs)})
+        if different == pairs:
+            return ()
+        what = "origin in time" if structure.by == "time" else "division of the groups"
+        several = {"time": "origins in time", "group": "divisions of the groups"}[structure.by]
+        return (
+            f"the {pairs} pairs have {different} different {what if different == 1 else several} of "
+            f"{structure.column!r}: those of one train and validate on the same rows, and differ by chance alone",
+        )
+
     def confirmation_pair(self, seed: int, pair: int) -> tuple[int, Split]:
         """Return key and split of one pair of the confirmation, with the test part.
 
