@@ -9,6 +9,7 @@ import pytest
 from regimen.data import Split, from_arrays, from_images
 from regimen.engine import against_native, size, train
 from regimen.engine.size import too_large, weights
+from regimen.errors import OptionError
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.models import MLP
 from regimen.run import Recipe, Run
@@ -93,6 +94,27 @@ def test_auto_sends_images_that_would_fill_the_memory_to_the_reference(
     assert found.engine == ("native" if goes_native else "reference")
     assert goes_native or found.why.startswith("would keep the images as 0.0 GiB of float32 (at most 25% of the ")
     assert against_native(run, "native") is None
+    size._free_at_first.cache_clear()
+    monkeypatch.setattr(size, "free_memory", lambda: int(0.5 * share * 4 * pixels.size))
+    assert (against_native(run, "native") is None) == goes_native
+    monkeypatch.setattr(size, "free_memory", lambda: int(share * 4 * pixels.size))
+    size._free_at_first.cache_clear()
+    assert (against_native(run, "auto") is None) == goes_native
     monkeypatch.setattr(size, "free_memory", lambda: 0)
     assert (against_native(run, "auto") is None) == goes_native, "the same for all runs on the same images"
+    size._free_at_first.cache_clear()
+
+
+def test_native_asked_for_refuses_images_that_would_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    if find_kernels() is None:
+        pytest.skip(why_no_kernels())
+    size._free_at_first.cache_clear()
+    images = from_images(np.random.default_rng(2).integers(0, 256, (60, 1, 4, 4)).astype(np.uint8), np.arange(60) % 2)
+    rows = np.arange(60)
+    split = Split(train=rows[:40], validation=rows[40:], test=rows[60:])
+    run = Run(recipe=Recipe(epochs=1), model=MLP(hidden=(4,)), data=images, split=split, key=1, metric="accuracy")
+    monkeypatch.setattr(size, "free_memory", lambda: 1000)
+    message = r"--engine native: would keep the images as .* \(at most 50% of the .* were free\); use --engine auto"
+    with pytest.raises(OptionError, match=message):
+        train([run], engine="native", processes=1)
     size._free_at_first.cache_clear()

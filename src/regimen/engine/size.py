@@ -19,6 +19,8 @@ SMALL_BATCH = 32
 # Of the memory that is free as the images are first seen, their float32 inputs may take so much: there are twice as
 # many while the runs of one pair end and those of the next begin, beside pixels as bytes.
 MOST_MEMORY = 1 / 4
+# Asked for by name, native trains what `auto` would leave to others, but not what would fill the memory: both copies.
+MOST_MEMORY_ASKED = 1 / 2
 # Bytes of a float32.
 _FLOAT = 4
 
@@ -28,9 +30,12 @@ def against_native(run: Run, asked: str) -> str | None:
 
     Args:
         run: What to train.
-        asked: The engine asked for: `native` trains all that it can, `auto` what it is faster at.
+        asked: The engine asked for: `native` trains all that it can and that fits the memory, `auto` what it is
+            faster at.
     """
-    return why_not(run) or (too_large(run) or too_many_pixels(run) if asked == "auto" else None)
+    if asked == "auto":
+        return why_not(run) or too_large(run) or too_many_pixels(run)
+    return why_not(run) or too_many_pixels(run, most=MOST_MEMORY_ASKED)
 
 
 def too_large(run: Run) -> str | None:
@@ -57,17 +62,22 @@ def too_large(run: Run) -> str | None:
     )
 
 
-def too_many_pixels(run: Run) -> str | None:
-    """Return in words that the inputs of images, which the native engine keeps as float32, want too much memory."""
+def too_many_pixels(run: Run, *, most: float = MOST_MEMORY) -> str | None:
+    """Return in words that the inputs of images, which the native engine keeps as float32, want too much memory.
+
+    Args:
+        run: What to train.
+        most: Share of the free memory that they may take.
+    """
     if not isinstance(run.data, Images):
         return None
     # A run that stops early takes its stop part out of a copy.
     copies = 2 if run.recipe.early_stopping else 1
     wanted, free = copies * _FLOAT * run.data.pixels.size, _free_at_first(run.data.digest)
-    if wanted <= MOST_MEMORY * free:
+    if wanted <= most * free:
         return None
     return (
-        f"would keep the images as {wanted / 2**30:.1f} GiB of float32 (at most {MOST_MEMORY:.0%} of the "
+        f"would keep the images as {wanted / 2**30:.1f} GiB of float32 (at most {most:.0%} of the "
         f"{free / 2**30:.1f} GiB of memory that were free)"
     )
 
