@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from regimen.data.columns import LARGEST, codes_of, describe, numbers_of
+from regimen.data.columns import LARGEST, codes_of, describe, numbers_of, plain_numbers
 from regimen.data.naming import counted
 from regimen.data.sources import Source
 from regimen.data.tables import Codes, Column, Features, Rows
@@ -55,29 +55,30 @@ def features_of(source: Source, columns: Sequence[Column], rows: Rows) -> Featur
     Raises:
         DataError: A cell is not of its column's kind.
     """
-    numbers, codes = [np.empty((len(rows), 0))], [np.empty((len(rows), 0), dtype=np.int32)]
-    found: list[Column] = []
+    frame = source.frame.select(column.name for column in columns)[rows]
+    categories, codes = codes_of(frame, [column for column in columns if column.kind == "category"])
+    plain = plain_numbers(frame, columns)
+    numbers = [np.empty((len(rows), 0))]
     notes: list[str] = []
     for column in columns:
-        cells = source.frame[column.name][rows]
         if column.kind == "category":
-            coded, of_rows = codes_of(cells, column)
-            codes.append(of_rows[:, None])
-            found.append(coded)
             continue
-        values = numbers_of(cells, column, where=source.where, rows=rows + 1)
+        if column.name in plain:
+            values = plain[column.name][:, None]
+        else:
+            values = numbers_of(frame[column.name], column, where=source.where, rows=rows + 1)
         infinite = np.abs(values) > LARGEST
         if infinite.any():
-            values[infinite] = np.nan
+            values = np.where(infinite, np.nan, values)
             count = counted(int(infinite.sum()), "infinite value")
             notes.append(f"column {column.name!r} of {source.where}: {count} taken as missing")
         numbers.append(values)
-        found.append(column)
+    with_levels = {column.name: column for column in categories}
     return Features(
         name=source.name,
-        columns=tuple(found),
+        columns=tuple(with_levels.get(column.name, column) for column in columns),
         numbers=np.concatenate(numbers, axis=1),
-        codes=np.concatenate(codes, axis=1),
+        codes=codes,
         notes=tuple(notes),
     )
 

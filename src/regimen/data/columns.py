@@ -1,6 +1,7 @@
 """Decides what each column of the user's table is, and turns its cells into numbers or coded categories."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -25,6 +26,8 @@ DATE_FORMATS = (
     "%Y-%m-%d %H:%M",
     "%Y-%m-%dT%H:%M:%S%.f%#z",
 )
+# What every date of these formats starts with: most columns of text are spared the nine trials.
+_DATE_START = re.compile(r"[+-]?\d+[-/.]")
 # Larger numbers are infinite for a network.
 LARGEST = float(np.finfo(np.float32).max)
 # A column is a number although some cells are words, where at least this share is numbers and they are many.
@@ -81,7 +84,7 @@ def _kind(name: str, filled: pl.Series, decimal_comma: bool) -> tuple[Column, st
         return Column(name=name, kind="number", decimal_comma=True), f"column {name!r}: the comma is a decimal comma"
     if sorted(distinct.str.to_lowercase().unique()) in [list(pair) for pair in WORDS]:
         return Column(name=name, kind="boolean"), ""
-    for date_format in DATE_FORMATS:
+    for date_format in DATE_FORMATS if _DATE_START.match(distinct[0]) else ():
         if _dates(distinct, date_format).null_count() == 0:
             return Column(name=name, kind="date", date_format=date_format), _date_note(name, distinct, date_format)
     words = distinct.filter(numeric.is_null())
@@ -113,12 +116,18 @@ def _is_identifier(name: str, numbers: Floats) -> bool:
 
 def with_nulls(cells: pl.Series) -> pl.Series:
     """Return the column with null for every missing cell, and text without blanks around it."""
-    if cells.dtype.is_float():
-        return cells.fill_nan(None)
-    if cells.dtype in (pl.Null, pl.Categorical, pl.Enum, pl.String):
-        text = cells.cast(pl.String).str.strip_chars()
-        return text.set(text.is_in(MISSING).fill_null(False), None)
-    return cells
+    filled = _with_nulls(cells.name, cells.dtype)
+    return cells if filled is None else cells.to_frame().select(filled).to_series()
+
+
+def _with_nulls(name: str, dtype: pl.DataType) -> pl.Expr | None:
+    """Return what `with_nulls` does to a column of a type; None where that is nothing."""
+    if dtype.is_float():
+        return pl.col(name).fill_nan(None)
+    if dtype in (pl.Null, pl.Categorical, pl.Enum, pl.String):
+        text = pl.col(name).cast(pl.String).str.strip_chars()
+        return pl.when(text.is_in(MISSING)).then(None).otherwise(text).alias(name)
+    return None
 
 
 def parsed(text: pl.Series, *, decimal_comma: bool = False) -> pl.Series:
@@ -202,9 +211,42 @@ def _parsed_dates(cells: pl.Series, column: Column) -> pl.Series:
     return min(attempts, key=lambda dates: dates.null_count())
 
 
-def codes_of(cells: pl.Series, column: Column) -> tuple[Column, Codes]:
-    """Return the category with the levels that occur, in the order of their text, and its cells as codes."""
-    text = with_nulls(cells).cast(pl.String)
-    levels = sorted(text.drop_nulls().unique())
-    codes = text.cast(pl.Enum(levels)).to_physical().cast(pl.Int32).fill_null(-1)
-    return replace(column, levels=tuple(levels)), codes.to_numpy()
+def codes_of(frame: pl.DataFrame, columns: Sequence[Column]) -> tuple[list[Column], Codes]:
+    """Return categories with the levels that occur, in the order of their text, and their cells as codes.
+
+    Args:
+        frame: Has the columns. All are read in three passes, since each call of polars costs what hundreds of cells do.
+        columns: The categories.
+
+    Returns:
+        The columns with their levels; int32 `[rows, columns]`, -1 for a missing cell.
+    """
+    if not columns:
+        return [], np.empty((frame.height, 0), dtype=np.int32)
+    names = [column.name for column in columns]
+    filled = (_with_nulls(name, frame.schema[name]) for name in names)
+    texts = frame.select(
+        (pl.col(name) if cells is None else cells).cast(pl.String) for name, cells in zip(names, filled, strict=True)
+    )
+    different = texts.select(pl.all().drop_nulls().unique().implode()).row(0) if frame.height else ((),) * len(names)
+    levels = [tuple(sorted(of_column)) for of_column in different]
+    codes = texts.select(
+        pl.col(name).cast(pl.Enum(of_column)).to_physical().cast(pl.Int32).fill_null(-1)
+        for name, of_column in zip(names, levels, strict=True)
+    )
+    found = [replace(column, levels=of_column) for column, of_column in zip(columns, levels, strict=True)]
+    return found, codes.to_numpy().astype(np.int32, copy=False)
+
+
+def plain_numbers(frame: pl.DataFrame, columns: Sequence[Column]) -> dict[str, Floats]:
+    """Return the columns that are numbers already, float64 `[rows]`, missing as NaN; read together, as categories are.
+
+    Args:
+        frame: Has the columns.
+        columns: Any; those that need more than a conversion of their type are left to `numbers_of`.
+    """
+    plain = [column.name for column in columns if column.kind == "number" and frame.schema[column.name].is_numeric()]
+    if not plain:
+        return {}
+    cells = frame.select(pl.col(plain).cast(pl.Float64).fill_null(float("nan")))
+    return {name: cells[name].to_numpy() for name in plain}

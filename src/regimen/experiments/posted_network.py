@@ -128,7 +128,7 @@ def train_posted(run: PostedRun, on_epoch: Callable[[], None]) -> RunResult:
     torch.manual_seed(run.seed)
     data = run.pixels()
     # Channels last changes the order of numbers in memory only; a step takes about three quarters of the time.
-    network = run.network().to(memory_format=torch.channels_last)
+    network: PostedNetwork = run.network().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     loader = DataLoader(TensorDataset(data.x, data.y), batch_size=run.batch_size, shuffle=True, drop_last=True)
     tests = DataLoader(TensorDataset(data.test_x, data.test_y), batch_size=run.batch_size, drop_last=True)
     criterion = nn.CrossEntropyLoss()
