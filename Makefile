@@ -20,7 +20,7 @@ ifneq ($(wildcard ../shared/data/.),)
 export REGIMEN_DATA ?= $(shell cd ../shared/data && pwd)
 endif
 
-.PHONY: help study test check lint types imports docs wheel clean
+.PHONY: help study test slow check lint types imports docs wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,12 +29,15 @@ study: $(VENV)/.installed ## install into .venv, study the digits data, print wh
 	$(BIN)/regimen study digits
 	@folder=$$(ls -td runs/digits-*/ | head -n 1); echo "Report: $$PWD/$${folder}report.html"
 
-test: $(VENV)/.installed-test ## run the tests and every example of the documentation
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: $(VENV)/.installed-test ## run the ordinary tests and every example of the documentation
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+slow: $(VENV)/.installed-test ## run the tests that take more than about ten seconds each
+	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
 
 # Cheapest first, one after the other also under `make -j`.
 check: $(VENV)/.installed-dev ## everything below; the one gate before a commit is shared
-	@for step in lint types imports test docs wheel; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
+	@for step in lint types imports slow test docs wheel; do echo "== make $$step"; $(MAKE) --no-print-directory $$step; done
 	@echo "make check: all passed"
 
 lint: $(VENV)/.installed-dev ## ruff: rules and formatting
