@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from regimen.data.metrics import METRICS, Metric, default_metric, find_metric, smallest_effect
     from regimen.data.preparation import Constants, Preparation, Scaling
     from regimen.data.prepared import Prepared, prepare
+    from regimen.data.row_weights import RowWeights
     from regimen.data.sample_arrays import from_samples, sample_features
     from regimen.data.sample_preparation import SamplePreparation
     from regimen.data.samples import SampleFeatures, Samples
@@ -45,6 +46,7 @@ __all__ = [
     "Parts",
     "Preparation",
     "Prepared",
+    "RowWeights",
     "SampleFeatures",
     "SamplePreparation",
     "Samples",
@@ -87,6 +89,7 @@ _HOMES = {
     "metrics": ("METRICS", "Metric", "default_metric", "find_metric", "smallest_effect"),
     "preparation": ("Constants", "Preparation", "Scaling"),
     "prepared": ("Prepared", "prepare"),
+    "row_weights": ("RowWeights",),
     "sample_arrays": ("from_samples", "sample_features"),
     "sample_preparation": ("SamplePreparation",),
     "samples": ("SampleFeatures", "Samples"),
