@@ -303,16 +303,26 @@ ASKED: dict[str, Any] = SMALL | {"space": decay, "trials": 6, "bundle": 3, "pair
 
 
 @pytest.mark.parametrize("stop_after", [2, 15])
-def test_an_interrupted_search_goes_on_and_trains_no_run_of_its_trials_twice(
+def test_an_interrupted_search_ends_as_an_undisturbed_one_and_trains_no_run_twice(
     iris: Table, tmp_path: Path, stop_after: int
 ) -> None:
+    whole = search(iris, **ASKED, trainer=Made(iris))
     first, second = Made(iris, stop_after=stop_after), Made(iris)
     with pytest.raises(KeyboardInterrupt):
         search(iris, **ASKED, directory=tmp_path, trainer=first)
     stopped = optuna.load_study(study_name="regimen-iris", storage=f"sqlite:///{tmp_path / 'optuna.db'}")
-    assert not [trial for trial in stopped.trials if trial.state.name == "RUNNING"]
+    # Nobody's, so that the same process may go on with them.
+    assert {trial.user_attrs[OWNER] for trial in stopped.trials if trial.state.name == "RUNNING"} == {None}
     found = search(iris, **ASKED, directory=tmp_path, trainer=second)
-    assert len(found.trials) == 6
+    assert figures(found) == figures(whole)
+    assert (found.trial, found.toml, found.values, found.promised) == (
+        whole.trial,
+        whole.toml,
+        whole.values,
+        whole.promised,
+    )
+    assert found.confirmation == whole.confirmation
+    assert found.runs == whole.runs == 3 * (6 + 1) + 2 * 2 + 1
     trained = [run.identity for run in first.searched + second.searched]
     assert len(trained) == len(set(trained)) == 3 * (6 + 1)
     again = Made(iris)
@@ -320,6 +330,7 @@ def test_an_interrupted_search_goes_on_and_trains_no_run_of_its_trials_twice(
     assert not again.calls and not again.confirmed
     assert figures(repeated) == figures(found)
     assert repeated.confirmation == found.confirmation
+    assert repeated.runs == found.runs
 
 
 def test_more_trials_go_on_from_those_that_are_there_and_ask_for_others(iris: Table) -> None:
@@ -330,15 +341,14 @@ def test_more_trials_go_on_from_those_that_are_there_and_ask_for_others(iris: Ta
     assert len({trial.parameters["decay"] for trial in more.trials}) == len(more.trials) == 12
 
 
-def test_trials_that_a_kill_left_under_way_are_failed_do_not_count_and_are_asked_for_again(iris: Table) -> None:
+def test_a_trial_that_somebody_left_under_way_is_gone_on_with(iris: Table) -> None:
     storage = optuna.storages.InMemoryStorage()
     search(iris, **ASKED, storage=storage, study_name="one", trainer=Made(iris))
     killed = optuna.load_study(study_name="one", storage=storage).ask()
     left = killed.suggest_float("decay", 0.0, 0.3)
     found = search(iris, **ASKED | {"trials": 8}, storage=storage, study_name="one", trainer=Made(iris))
-    assert found.study.trials[killed.number].state.name == "FAIL"
-    assert len(found.trials) == 8
-    assert [trial.parameters["decay"] for trial in found.trials].count(left) == 1
+    assert [trial.state.name for trial in found.study.trials] == ["COMPLETE"] * 8
+    assert found.trials[killed.number].parameters == {"decay": left}
 
 
 @pytest.mark.parametrize(
@@ -348,9 +358,13 @@ def test_trials_that_a_kill_left_under_way_are_failed_do_not_count_and_are_asked
         ({"pairs": 4}, "its pairs is 3, not 4"),
         ({"seed": 7}, "its seed is 0, not 7"),
         ({"space": "dropout"}, r"its space is the function decay \(\w{12}\), not dropout \(\w{12}\)"),
-        ({"baseline": BASELINE.replace(lr=0.5)}, "its baseline is"),
+        (
+            {"baseline": BASELINE.replace(lr=0.5)},
+            "something else: its baseline has lr = 0.02, not 0.5; ask for the same",
+        ),
+        ({"epochs": 5}, "something else: its baseline has epochs = 2, not 5; ask for the same"),
     ],
-    ids=["model", "pairs", "seed", "space", "baseline"],
+    ids=["model", "pairs", "seed", "space", "baseline", "epochs"],
 )
 def test_a_storage_of_another_search_is_refused(iris: Table, other: dict[str, Any], named: str) -> None:
     storage = optuna.storages.InMemoryStorage()
@@ -415,13 +429,13 @@ def ended_process() -> int:
 @pytest.mark.parametrize(
     ("held", "state"),
     [
-        (lambda: owner(ended_process()), "FAIL"),
-        (lambda: [*owner()[:2], -1], "FAIL"),
+        (lambda: owner(ended_process()), "COMPLETE"),
+        (lambda: [*owner()[:2], -1], "COMPLETE"),
         (lambda: ["another computer", 1, 1], "RUNNING"),
     ],
     ids=["ended", "number given out again", "another computer"],
 )
-def test_only_trials_of_dead_processes_of_this_computer_are_failed(
+def test_only_trials_of_dead_processes_of_this_computer_are_gone_on_with(
     iris: Table, held: Callable[[], list[Any]], state: str
 ) -> None:
     storage = optuna.storages.InMemoryStorage()

@@ -13,15 +13,15 @@ from regimen.data import METRICS, as_data
 from regimen.engine import Trainer
 from regimen.errors import OptionError
 from regimen.models import ModelSource
-from regimen.models.own_reach import reach
-from regimen.models.own_source import sha256
-from regimen.run import NUMERICS, Recipe, recipe_from_toml, recipe_to_dict
+from regimen.run import Recipe, recipe_from_toml
 from regimen.search.bundles import Bundles
+from regimen.search.exhaustion import exhaustive
 from regimen.search.result import SearchResult, trial_record
+from regimen.search.settings import settings_of
 from regimen.search.space import LR, Space, TechniqueSpace, technique_space, wanted_names
 from regimen.search.storage import (
     FILE,
-    asked,
+    begin_with,
     default_pruner,
     default_sampler,
     file_storage,
@@ -31,7 +31,7 @@ from regimen.search.storage import (
 )
 from regimen.store import FILE as STORE
 from regimen.store import Store
-from regimen.study import Plan, StudyOptions, Watch
+from regimen.study import StudyOptions, Watch
 from regimen.study.layout import Layout
 from regimen.study.ledger import Ledger, Trains
 from regimen.study.own_modules import planned_model
@@ -154,34 +154,35 @@ def search(
         check_scored_parts(layout, made.metric, seed=seed, pairs=max(pairs, confirm))
         plan = replace(made, arms=(), combinations=0, confirmation_pairs=confirm)
         chosen = space if callable(space) else technique_space(names, [arm.technique for arm in made.arms])
-        settings = _settings(plan, chosen, names)
-        store = None
+        settings = settings_of(plan, chosen, names)
+        store, sole = None, False
         if directory is not None:
             folder = Path(directory)
             store = opened.enter_context(_open_store(folder / RUNS))
-            storage = storage or opened.enter_context(file_storage(folder / FILE))
+            if storage is None:
+                # Whoever has the store has this file too.
+                storage, sole = opened.enter_context(file_storage(folder / FILE)), True
         study = open_study(
             study_name or f"regimen-{data.name}",
             storage=storage,
-            sampler=sampler or default_sampler(0),
-            pruner=pruner or default_pruner(),
+            sampler=default_sampler(streams.run_key(seed, pair=0, phase=SAMPLER_PHASE) % 2**32)
+            if sampler is None
+            else sampler,
+            pruner=default_pruner() if pruner is None else pruner,
             higher_is_better=METRICS[plan.metric].higher_is_better,
             settings=settings,
+            sole=sole,
         )
-        if sampler is None:
-            # The same random numbers again would ask for the same trials again.
-            study.sampler = default_sampler(streams.run_key(seed, pair=asked(study), phase=SAMPLER_PHASE) % 2**32)
-        if isinstance(chosen, TechniqueSpace) and not study.trials:
-            for parameters in chosen.starts(plan.recipe)[: max(1, trials // 4)]:
-                study.enqueue_trial(parameters)
+        if isinstance(chosen, TechniqueSpace) and not exhaustive(study):
+            begin_with(study, chosen.starts(plan.recipe)[: max(1, trials // 4)])
         subject = subject_of("search", plan, settings)
         watch = opened.enter_context(TrackedWatch(watch or Watch(), trackers, subject))
-        watch.planned((1 + trials) * pairs + 2 * confirm + 1)
         ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=watch)
         network = planned_model(plan, options.given_model)
         phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=watch, model=network)
-        values = Bundles(study=study, space=chosen, phases=phases, ledger=ledger, size=bundle).train(trials)
-        return _conclude(study, phases, values, started)
+        bundles = Bundles(study=study, space=chosen, phases=phases, ledger=ledger, size=bundle, sole=sole)
+        watch.planned(bundles.runs_left(trials) + 2 * confirm + 1)
+        return _conclude(study, phases, bundles.train(trials), started)
 
 
 def _techniques(names: tuple[str, ...] | None) -> str:
@@ -197,24 +198,6 @@ def _open_store(folder: Path) -> Store:
     except OSError as error:
         raise OptionError(f"directory: can not make {folder}: {error.strerror}; choose another") from error
     return Store(folder, create=not (folder / STORE).exists())
-
-
-def _settings(plan: Plan, space: Space, names: tuple[str, ...] | None) -> dict[str, Any]:
-    """Return what the values of trials depend on: a storage with other settings is refused."""
-    place = getattr(space, "__qualname__", type(space).__qualname__)
-    shown = ",".join(sorted(names)) if names is not None else f"the function {place}"
-    text = space.content if isinstance(space, TechniqueSpace) else repr(sorted(reach([("space", space)]).items()))
-    return {
-        "data": f"{plan.data} {plan.digest}",
-        "model": f"{plan.model} {plan.model_digest}".strip(),
-        "metric": plan.metric,
-        "pairs": plan.pairs,
-        "seed": plan.seed,
-        "engine": plan.engine,
-        "baseline": recipe_to_dict(plan.recipe),
-        "space": f"{shown} ({sha256(text)[:12]})",
-        "numerics": NUMERICS,
-    }
 
 
 def _conclude(study: "OptunaStudy", phases: Phases, baseline: list[float], started: float) -> SearchResult:
@@ -244,7 +227,10 @@ def _conclude(study: "OptunaStudy", phases: Phases, baseline: list[float], start
         model=concluded.model,
         trials=trials,
         pairs=plan.pairs,
-        runs=len(phases.ledger.entries),
+        # Those of trials that had ended before this process began are not in its ledger.
+        runs=len(baseline)
+        + sum(len(trial.values) for trial in trials)
+        + sum(entry.phase != "search" for entry in phases.ledger.entries),
         seconds=time.perf_counter() - started,
         study=study,
     )

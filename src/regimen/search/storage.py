@@ -1,21 +1,22 @@
 """Optuna's study and where it is stored: opened or made, refused if it is about something else, left tidy."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from regimen.errors import OptionError, StoreError
-from regimen.search.owners import elsewhere, living_process
+from regimen.search.owners import living_process
+from regimen.search.settings import differences
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
     from optuna.samplers import BaseSampler
     from optuna.storages import BaseStorage
     from optuna.study import Study as OptunaStudy
-    from optuna.trial import FrozenTrial, Trial
+    from optuna.trial import FrozenTrial
 
 FILE = "optuna.db"
 # Where a study says what it is about.
@@ -99,11 +100,9 @@ def open_study(
     pruner: "BasePruner",
     higher_is_better: bool,
     settings: Mapping[str, Any],
+    sole: bool = False,
 ) -> "OptunaStudy":
     """Return the Optuna study of a search, new or as far as it has come.
-
-    Trials that a killed process of this computer left under way are marked as failed, and asked for once more; those of
-    another computer stay as they are.
 
     Args:
         name: Name of the study in the storage.
@@ -112,40 +111,73 @@ def open_study(
         pruner: Ends trials that lead nowhere.
         higher_is_better: Direction of the metric.
         settings: What all values of the study depend on, as plain values.
+        sole: Whether it is sure that no other process is searching it.
 
     Raises:
-        StoreError: A study of that name is about something else, or a process of this computer is searching it.
+        StoreError: The storage can not be used, a study of that name is about something else, or a process of this
+            computer is searching it.
     """
     optuna = require_optuna()
-    study: OptunaStudy = optuna.create_study(
-        storage=storage,
-        sampler=sampler,
-        pruner=pruner,
-        study_name=name,
-        direction="maximize" if higher_is_better else "minimize",
-        load_if_exists=True,
-    )
+    direction = "maximize" if higher_is_better else "minimize"
+    with _usable():
+        study: OptunaStudy = optuna.create_study(
+            storage=storage,
+            sampler=sampler,
+            pruner=pruner,
+            study_name=name,
+            direction=direction,
+            load_if_exists=True,
+        )
     stored = study.user_attrs.get(SETTINGS)
     if stored is None:
         if study.trials:
             raise StoreError(f"the Optuna study {name!r} was not made by regimen.search; choose another study_name")
+        if (found := [one.name.lower() for one in study.directions]) != [direction]:
+            raise StoreError(
+                f"the Optuna study {name!r} is there already, expected one to {direction}, found one to "
+                f"{', '.join(found)}; choose another study_name"
+            )
         study.set_user_attr(SETTINGS, dict(settings))
-    elif differing := [key for key in settings if stored.get(key) != settings[key]]:
+    elif differing := differences(stored, settings):
         raise StoreError(
             f"the Optuna study {name!r} is about something else: "
-            + "; ".join(f"its {key} is {_short(stored.get(key))}, not {_short(settings[key])}" for key in differing)
+            + "; ".join(differing)
             + "; ask for the same, or choose another study_name or folder"
         )
-    running = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
+    running = () if sole else study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))
     for process in filter(None, map(living_process, running)):
         raise StoreError(
             f"the Optuna study {name!r} is being searched by process {process} of this computer, and one may at a "
             "time; wait for it, end it, or choose another study_name or folder"
         )
-    for trial in running:
-        if not elsewhere(trial):
-            abandon(study, trial)
     return study
+
+
+def begin_with(study: "OptunaStudy", starts: Sequence[Mapping[str, Any]]) -> None:
+    """Have these parameters asked for first, unless trials were asked for already; a kill may have kept some away."""
+    waiting = study.get_trials(deepcopy=False)
+    if all(trial.state.name == "WAITING" for trial in waiting):
+        for parameters in starts[len(waiting) :]:
+            study.enqueue_trial(dict(parameters))
+
+
+@contextmanager
+def _usable() -> "Iterator[None]":
+    """Turn into one message what a storage that can not be opened or read raises.
+
+    Raises:
+        StoreError: It did.
+    """
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
+        # Without the URL, which may hold a password.
+        raise StoreError(
+            f"storage: it can not be used ({str(error).splitlines()[0]}); expected a storage of Optuna, or a URL such "
+            "as sqlite:///search.db whose driver is installed"
+        ) from error
 
 
 @contextmanager
@@ -170,23 +202,6 @@ def _taken(study: "OptunaStudy") -> StoreError:
     )
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else text[:79] + "…"
-
-
-def abandon(study: "OptunaStudy", trial: "Trial | FrozenTrial") -> None:
-    """Mark a trial that did not finish as failed, and have its parameters asked for again."""
-    from optuna.trial import TrialState
-
-    try:
-        study.tell(trial.number, state=TrialState.FAIL)
-    except ValueError:
-        return  # another process has finished it
-    if trial.params:
-        study.enqueue_trial(trial.params)
-
-
 def tell(study: "OptunaStudy", number: int, value: float | None) -> bool:
     """Tell a study the value of a trial, None if it was pruned; return whether its sampler has anything left to try.
 
@@ -198,7 +213,12 @@ def tell(study: "OptunaStudy", number: int, value: float | None) -> bool:
 
     try:
         study.tell(number, value, state=TrialState.PRUNED if value is None else TrialState.COMPLETE)
-    except (ValueError, UpdateFinishedTrialError) as error:
+    except UpdateFinishedTrialError as error:
+        raise _taken(study) from error
+    except ValueError as error:
+        # A sampler, or a function of constraints that it was given, may raise one too.
+        if "Cannot tell" not in str(error):
+            raise
         raise _taken(study) from error
     except RuntimeError as error:
         # How a sampler that has gone through its grid says so; by then the trial has its value.
@@ -208,9 +228,15 @@ def tell(study: "OptunaStudy", number: int, value: float | None) -> bool:
     return True
 
 
-def asked(study: "OptunaStudy") -> int:
-    """Return how many trials have been asked for, whatever became of them."""
-    return sum(trial.state.name != "WAITING" for trial in study.get_trials(deepcopy=False))
+def fail(study: "OptunaStudy", number: int) -> None:
+    """Mark a trial that is not trained as failed."""
+    from optuna.trial import TrialState
+
+    try:
+        study.tell(number, state=TrialState.FAIL)
+    except RuntimeError as error:
+        if "Study.stop" not in str(error):
+            raise
 
 
 def finished(study: "OptunaStudy") -> "list[FrozenTrial]":
