@@ -15,6 +15,7 @@ from regimen.cli.resume import Found, find
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Data, load
+from regimen.data.keeping import keeping
 from regimen.engine import Trainer
 from regimen.errors import EngineError, InputError
 from regimen.models import OwnModule
@@ -31,6 +32,7 @@ from regimen.tracking import open_trackers, require_trackers
 INTERRUPTED = 130
 
 
+@keeping()
 def conduct(request: StudyRequest) -> None:
     """Do what `regimen study` was asked.
 
@@ -98,7 +100,8 @@ def require_plan(table: Data, options: StudyOptions) -> Plan:
     limit = options.limit
     tried = replace(options, budget=None) if limit is not None and limit.unit == "s" else options
     layout = Layout.of(table, folds=options.folds or 0)
-    return make_plan(layout, tried, Trainer([table], processes=1), processes=1, started=0.0)
+    with Trainer([table], processes=1) as trainer:
+        return make_plan(layout, tried, trainer, processes=1, started=0.0)
 
 
 def _notes_on_pairs(table: Data, plan: Plan, options: StudyOptions) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from regimen.cli.request import TrainRequest
 from regimen.cli.wording import printable
 from regimen.cli.workers import stop_workers, undisturbed
 from regimen.data import Data, Metric, default_metric, find_metric, load
+from regimen.data.keeping import keeping
 from regimen.engine import Trainer, choose_engine, one_thread, train_one, why_not
 from regimen.errors import EngineError, RegimenError
 from regimen.models import parse_model
@@ -25,6 +26,7 @@ from regimen.study.own_modules import Trial
 INTERRUPTED = 130
 
 
+@keeping()
 def train_recipe(request: TrainRequest) -> None:
     """Do what `regimen train` was asked.
 

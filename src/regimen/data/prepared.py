@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from regimen.data.image_preparation import ImagePreparation
 from regimen.data.images import Images
+from regimen.data.keeping import kept
 from regimen.data.kinds import Data
 from regimen.data.pixel_files import gathered
 from regimen.data.preparation import Constants, Preparation, Scaling
@@ -95,7 +95,8 @@ class Prepared:
 def prepare(data: Data, split: Split, scaling: Scaling | Constants = "standard") -> Prepared:
     """Fit the preparation on the training rows and apply it to every part.
 
-    The result is kept and shared by later calls with equal arguments: do not write into its tensors.
+    The result is kept and shared by later calls with equal arguments, as long as anything trains, see
+    `regimen.data.keeping`: do not write into its tensors.
 
     Args:
         data: The table, images or samples.
@@ -119,7 +120,7 @@ def prepare(data: Data, split: Split, scaling: Scaling | Constants = "standard")
 
 
 # All arms of a pair share one preparation; a study works on few pairs at a time.
-@lru_cache(maxsize=16)
+@kept(16)
 def _prepared(table: Table, split: Split, scaling: Scaling | Constants) -> Prepared:
     preparation = Preparation.fit(table, split.train, scaling)
     return Prepared(
@@ -130,7 +131,7 @@ def _prepared(table: Table, split: Split, scaling: Scaling | Constants) -> Prepa
 
 
 # One, because it holds a copy of all samples, and runs come pair by pair.
-@lru_cache(maxsize=1)
+@kept(1)
 def _samples_of(samples: Samples, split: Split) -> Prepared:
     preparation = SamplePreparation.fit(samples, split.train)
     return Prepared(
@@ -157,7 +158,7 @@ class _ImagePair:
 
 
 # One, because it holds all pixels, those of CIFAR-10 take 184 MB, and runs come pair by pair.
-@lru_cache(maxsize=1)
+@kept(1)
 def _pair_of(images: Images, split: Split) -> _ImagePair:
     return _ImagePair(images, split)
 

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from regimen.data import Prepared, Samples
+from regimen.data.keeping import kept
 from regimen.engine.chains import layers_of, own_chain
 from regimen.engine.reference import Training
 from regimen.engine.workers import one_thread
@@ -159,7 +159,7 @@ def flat_inputs(data: Prepared, part: str) -> Tensor:
 
 # Of one pair, because they take four times the memory of the pixels: 220 MB those of MNIST. Pairs come one after the
 # other, and all arms of a pair share them.
-@lru_cache(maxsize=1)
+@kept(1)
 def _flat_parts(data: Prepared) -> dict[str, Tensor]:
     return {}
 

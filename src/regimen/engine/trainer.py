@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from regimen.data import Data
+from regimen.data.keeping import keep_for
 from regimen.data.machine import available_cores as available_cores
 from regimen.engine.native import train_native
 from regimen.engine.reference import train_one
@@ -77,6 +78,7 @@ class Trainer:
         self._tables = list(tables)
         self._pool: WorkerPool | None = None
         self._chooser = Chooser(engine=engine, processes=self.processes)
+        self._let_go = keep_for(self)
 
     def train(
         self,
@@ -142,7 +144,8 @@ class Trainer:
             yield index, result
 
     def close(self) -> None:
-        """Let the worker processes go."""
+        """Let the worker processes go, and what was prepared, unless others still train."""
+        self._let_go()
         if self._pool is not None:
             self._pool.close()
             self._pool = None

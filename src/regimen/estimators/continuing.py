@@ -11,6 +11,7 @@ from torch import Tensor
 
 from regimen.data import Split
 from regimen.data.frames import describe_rows, read_rows, with_target
+from regimen.data.keeping import keeping
 from regimen.data.row_weights import RowWeights
 from regimen.data.tables import Table
 from regimen.engine import one_thread
@@ -37,6 +38,7 @@ class Progress:
     moments: list[Any] = field(default_factory=list)
 
 
+@keeping()
 def continue_epoch(
     model: SavedModel, table: Table, progress: Progress, *, metric: str, weights: Weights | None
 ) -> tuple[SavedModel, Progress, float]:

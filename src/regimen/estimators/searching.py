@@ -5,6 +5,7 @@ from contextlib import contextmanager
 
 import joblib  # type: ignore[import-untyped]
 
+from regimen.data.keeping import keeping
 from regimen.engine import one_thread
 from regimen.engine.trainer import available_cores
 
@@ -32,5 +33,6 @@ def together(n_jobs: int | None = None) -> Iterator[None]:
         2
     """
     # One intra-op thread throughout: each fit sets it for itself and would put back what another thread has set.
-    with one_thread(), joblib.parallel_config(backend="threading", n_jobs=n_jobs or available_cores()):
+    # Rows of a fold that one candidate has prepared, others take.
+    with keeping(), one_thread(), joblib.parallel_config(backend="threading", n_jobs=n_jobs or available_cores()):
         yield

@@ -8,6 +8,7 @@ import numpy as np
 from regimen import streams
 from regimen.data import Split, Table, pair_split
 from regimen.data.frames import rows_of, with_target
+from regimen.data.keeping import keeping
 from regimen.data.row_weights import RowWeights
 from regimen.engine import train
 from regimen.engine.reference import Training
@@ -97,6 +98,7 @@ def training_table(table: Table, split: Split) -> Table:
     return weighted(rows, None if table.weights is None else table.weights.values[split.train])
 
 
+@keeping()
 def train_networks(
     table: Table,
     split: Split,
@@ -137,6 +139,7 @@ def train_networks(
     return Trained(model=SavedModel.of(first, states, keys=keys), results=tuple(results), split=split)
 
 
+@keeping()
 def fresh_networks(table: Table, *, recipe: Recipe, model: MLP, metric: str, seed: int, networks: int) -> SavedModel:
     """Return networks with their initial weights, those that `train_networks` starts from."""
     first = Run(recipe=recipe, model=model, data=table, split=divide(table, seed, None), key=0, metric=metric)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from regimen.data import as_data
+from regimen.data.keeping import keeping
 from regimen.engine import Trainer, choose_engine
 from regimen.errors import OptionError, StoreError
 from regimen.models import ModelSource
@@ -65,6 +66,7 @@ class Study:
             self.options = replace(self.options, model=self.model)
         self.data = as_data(self.data)
 
+    @keeping()
     def run(self, directory: Path | None = None, *, resume: bool = False, command: str = "") -> Findings:
         """Do the study and return what it found.
 
