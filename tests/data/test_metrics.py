@@ -119,6 +119,10 @@ def test_the_metric_of_amounts_is_rmse() -> None:
     [
         ("accuracy", 0.9, 1000, 0.005),
         ("accuracy", 0.9, 50, 0.02),
+        ("accuracy", 0.9, 60, 1 / 60),
+        ("accuracy", 0.9, 49, 0.02),
+        ("accuracy", 0.9, 6, 0.02),
+        ("r2", 0.4, 6, 0.02),
         ("balanced_accuracy", 0.5, 200, 0.005),
         ("rmse", 55.0, 100, 1.1),
         ("mae", 40.0, 100, 0.8),

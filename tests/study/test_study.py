@@ -14,7 +14,7 @@ from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.models import MLP
 from regimen.records import Results, RunResult
 from regimen.run import Recipe, Run, recipe_from_toml
-from regimen.study import Study, StudyOptions
+from regimen.study import Study, StudyOptions, planning
 from regimen.study.layout import Layout
 from regimen.study.ledger import Watch
 
@@ -266,3 +266,23 @@ def test_a_network_that_fitted_nothing_is_not_called_overfitting(iris: Table) ->
     results = Study(data=iris, options=replace(SMALL, baseline=Recipe(epochs=2, lr=1e6))).run().results
     assert results.baseline.train_loss > np.log(3)
     assert not results.baseline.overfits
+
+
+@pytest.mark.parametrize(("bound", "effect", "verdict"), [(0.02, 0.02, "unclear"), (None, 1 / 6, "equivalent")])
+def test_noise_of_one_validation_row_is_not_equivalent_unless_the_plan_is_older_than_the_bound(
+    bound: float | None, effect: float, verdict: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = from_arrays(np.random.default_rng(3).normal(size=(30, 2)), np.arange(30) % 2)
+    first = {Layout.of(table).search_pair(0, pair)[0]: sign / 6 for pair, sign in ((0, 1), (1, -1))}
+
+    def one_row_apart(run: Run) -> float:
+        return 4 / 6 + (first.get(run.key, 0.0) if run.recipe.initialization != "default" else 0.0)
+
+    monkeypatch.setattr(planning, "MOST_EFFECT", bound)
+    options = replace(SMALL, techniques="he", pairs=8)
+    Study(data=table, options=options, trainer=Counting(table, bend=one_row_apart)).run(tmp_path)
+    monkeypatch.undo()
+    resumed = Study(data=table, options=options, trainer=Counting(table, stop_after=0)).run(tmp_path, resume=True)
+    assert resumed.results.data.rows.validation == 6
+    assert resumed.results.design.smallest_effect == pytest.approx(effect)
+    assert [arm.verdict for arm in resumed.results.techniques] == [verdict]

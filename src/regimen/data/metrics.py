@@ -14,6 +14,9 @@ from regimen.errors import OptionError, nearest
 from regimen.records import Task
 
 Unit = Literal["points", "target", "plain"]
+# By default two points matter, however few rows there are to see them: of 6 rows one is 16.7 points, and noise of that
+# size would pass as equivalent.
+MOST_EFFECT = 0.02
 
 
 class _Score(Protocol):
@@ -203,20 +206,25 @@ def default_metric(data: Data) -> Metric:
     return METRICS["balanced_accuracy" if rare else "accuracy"]
 
 
-def smallest_effect(metric: Metric, baseline: float, n_validation: int) -> float:
+def smallest_effect(metric: Metric, baseline: float, n_validation: int, *, most: float | None = MOST_EFFECT) -> float:
     """Return the difference below which a technique does not matter, in the metric's own unit.
 
-    max(0.005, 1 / n_validation) where the best value is 1, else 2 % of the baseline's value.
+    max(0.005, 1 / n_validation), but at most `most`, where the best value is 1, else 2 % of the baseline's value.
 
     Args:
         metric: The metric.
         baseline: The baseline's mean, in the metric's unit.
         n_validation: Rows that a run is scored on, at least 1.
+        most: What it never exceeds where the best value is 1, above 0; None for no bound, as in studies that were
+            planned before there was one.
 
     Example:
+        >>> smallest_effect(METRICS["accuracy"], 0.9, 6)
+        0.02
         >>> smallest_effect(METRICS["accuracy"], 0.9, 100), smallest_effect(METRICS["rmse"], 50.0, 100)
         (0.01, 1.0)
     """
     if metric.higher_is_better:
-        return max(0.005, 1.0 / n_validation)
+        found = max(0.005, 1.0 / n_validation)
+        return found if most is None else min(found, most)
     return 0.02 * abs(baseline)

@@ -137,7 +137,9 @@ class Phases:
         self.check_baseline(baseline)
         n_train, n_validation = self._rows_of_a_pair()
         mean = float(metrics(baseline).mean())
-        effect = self.plan.smallest_effect or smallest_effect(METRICS[self.plan.metric], mean, n_validation)
+        effect = self.plan.smallest_effect or smallest_effect(
+            METRICS[self.plan.metric], mean, n_validation, most=self.plan.effect_at_most
+        )
         stopping = next((arm for arm in self.plan.arms if arm.technique == "early_stopping"), None)
         return Search(
             baseline=judge_baseline(

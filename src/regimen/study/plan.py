@@ -57,6 +57,8 @@ class Plan:
         combinations: Combinations of helpful arms that are tried at most.
         metric: Name of the metric.
         smallest_effect: In units of the metric; None is the default rule.
+        effect_at_most: What the default rule never exceeds for metrics whose best value is 1; None in plans that were
+            made before there was such a bound, which go on to be judged without.
         fresh: Whether the confirmation has `rows` of its own, or only `seeds`.
         seed: Of all keys and splits.
         engine: Which engine trains; a resumed study must have the same.
@@ -90,6 +92,7 @@ class Plan:
     given_validation: bool = False
     folds: int = 0
     model_digest: str = ""
+    effect_at_most: float | None = None
 
     @property
     def recipe(self) -> Recipe:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from regimen import streams
 from regimen.data import Images, Samples, default_metric, find_metric
+from regimen.data.metrics import MOST_EFFECT
 from regimen.engine import against_native, choose_engine
 from regimen.models import OwnModule
 from regimen.run import Run, recipe_to_dict
@@ -99,6 +100,7 @@ def make_plan(
         combinations=shape.combinations,
         metric=metric,
         smallest_effect=options.smallest_effect,
+        effect_at_most=MOST_EFFECT,
         fresh=layout.fresh,
         seed=options.seed,
         engine=choice.name,
