@@ -57,6 +57,7 @@ class Job:
     y: np.ndarray[Any, Any]
     budget: str
     threads: int
+    processes: int | None
 
     @property
     def numbers(self) -> list[int]:
@@ -98,12 +99,12 @@ def as_cells(frame: pl.DataFrame) -> np.ndarray[Any, Any]:
 
 def default(job: Job, seed: int) -> Any:
     """Return RegimenClassifier as it is."""
-    return RegimenClassifier(random_state=seed)
+    return RegimenClassifier(n_jobs=job.processes, random_state=seed)
 
 
 def auto(job: Job, seed: int) -> Any:
     """Return RegimenClassifier with a study inside `fit`."""
-    return RegimenClassifier(recipe="auto", budget=job.budget, random_state=seed)
+    return RegimenClassifier(recipe="auto", budget=job.budget, n_jobs=job.processes, random_state=seed)
 
 
 def mlp(job: Job, seed: int) -> Any:
@@ -181,6 +182,7 @@ def main(given: Sequence[str] | None = None) -> None:
     parser = arguments(__doc__ or "", CONTESTANTS, repeats=10)
     parser.add_argument("--tables", type=names, help=f"only these: {','.join(TABLES)}")
     parser.add_argument("--threads", type=int, default=1, help="of BLAS and PyTorch; default 1")
+    parser.add_argument("--processes", type=int, help="networks that `auto` trains at a time; default one on each core")
     options = chosen(parser, given)
     tables = options.tables or (QUICK_TABLES if options.quick else tuple(TABLES))
     if unknown := set(tables) - set(TABLES):
@@ -195,11 +197,13 @@ def main(given: Sequence[str] | None = None) -> None:
             print(f"{name} is left out: there is no file $REGIMEN_DATA/tabular/{name}.csv", file=sys.stderr)
             continue
         budget = "21runs" if options.quick else "60s"
-        job = Job(name=name, x=data[0], y=data[1], budget=budget, threads=options.threads)
+        job = Job(name=name, x=data[0], y=data[1], budget=budget, threads=options.threads, processes=options.processes)
         found = measure(job, options.contestants, options.repeats)
         for contestant in options.contestants:
             record.add(**row(job, contestant, found))
-    record.store(threads=options.threads)
+        record.store(
+            threads=options.threads, processes=options.processes
+        )  # after each table: the next may take an hour
 
 
 if __name__ == "__main__":
