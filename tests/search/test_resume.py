@@ -15,6 +15,8 @@ from regimen.records import RunResult
 from regimen.run import Recipe, Run
 from regimen.search import search
 from regimen.search.owners import OWNER, owner
+from regimen.search.repeating import ENTROPY
+from regimen.search.storage import REFUSED
 
 ASKED: dict[str, Any] = {
     "model": MLP(hidden=(4,)),
@@ -190,7 +192,7 @@ def test_the_search_that_is_interrupted_here_has_trials_of_every_kind(whole: Who
     _, trials = whole("default")
     states = [state for _, state, *_ in trials]
     assert {"COMPLETE", "PRUNED"} == set(states)
-    assert any("refused" in attributes for *_, attributes in trials)
+    assert any(REFUSED in attributes for *_, attributes in trials)
     assert any(state == "PRUNED" and 4 <= len(values) < 5 for _, state, _, _, values, *_ in trials)
     assert states[4:8] == ["COMPLETE", "PRUNED", "COMPLETE", "COMPLETE"]
     assert {"rate" in parameters for _, _, _, parameters, *_ in trials} == {True, False}
@@ -261,9 +263,9 @@ def test_a_sampler_without_a_seed_goes_on_as_it_began(iris: Table) -> None:
     first = searched(iris, storage, "random", sampler=RandomSampler(), trials=4)
     assert searched(iris, Mortal(), "random", sampler=RandomSampler(), trials=4) != first
     # All that follows is drawn from what the first process has left.
-    entropy = optuna.load_study(study_name="one", storage=storage).user_attrs["sampler"]
+    entropy = optuna.load_study(study_name="one", storage=storage).user_attrs[ENTROPY]
     again = Mortal()
-    optuna.create_study(study_name="one", storage=again).set_user_attr("sampler", entropy)
+    optuna.create_study(study_name="one", storage=again).set_user_attr(ENTROPY, entropy)
     assert searched(iris, again, "random", sampler=RandomSampler(), trials=4) == first
 
 

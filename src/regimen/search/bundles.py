@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from regimen.errors import OptionError, RecipeError
 from regimen.records import RunResult
 from regimen.run import Recipe, recipe_from_toml, recipe_to_toml
+from regimen.search.choices import require_plain_choices
 from regimen.search.exhaustion import EXHAUSTED, exhausted, exhaustive, sampler_name, tried
 from regimen.search.owners import OWNER, elsewhere, owner
 from regimen.search.rounds import ROUND, Round
@@ -171,9 +172,9 @@ class Bundles:
             # So Optuna says that a parameter has other choices, or is of another kind, than in an earlier trial.
             raise OptionError(
                 f"space: trial {candidate.number} raised ValueError: {error}; give every parameter the same kind and "
-                "choices in all trials (choices are None, bool, int, float or str: a storage gives back no others), or "
-                "choose another study_name or folder for another space"
+                "choices in all trials, or choose another study_name or folder for another space"
             ) from error
+        require_plain_choices(candidate.trial)
         if not isinstance(candidate.recipe, Recipe):
             raise OptionError(f"space: expected a function that returns a Recipe, got {candidate.recipe!r} from it")
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
 
 # With a study: the sampler that has tried everything.
-EXHAUSTED = "exhausted"
+EXHAUSTED = "regimen:exhausted"
 
 
 def exhaustive(study: "OptunaStudy") -> bool:

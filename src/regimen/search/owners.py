@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 # With a trial: host, number of the process and when that began.
-OWNER = "owner"
+OWNER = "regimen:owner"
 
 
 def owner(process: int | None = None) -> list[str | int | None]:

@@ -19,7 +19,7 @@ from optuna.trial import FrozenTrial, TrialState
 Generator = np.random.RandomState | np.random.Generator | random.Random
 
 # With a study: what the random numbers of its sampler follow from.
-ENTROPY = "sampler"
+ENTROPY = "regimen:sampler"
 
 
 class Repeating(BaseSampler):

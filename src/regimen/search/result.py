@@ -1,6 +1,7 @@
 """What a search leaves: the recipe, what the search promised of it, what was confirmed, and the network."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,6 +30,7 @@ class TrialRecord:
         parameters: What the sampler chose.
         recipe: The recipe in TOML, empty for a refused trial.
         refusal: Why a trial was refused.
+        feasible: Whether it keeps the constraints that it was given in Optuna, as a recipe that is to win must.
     """
 
     number: int
@@ -38,6 +40,7 @@ class TrialRecord:
     parameters: dict[str, Any]
     recipe: str
     refusal: str = ""
+    feasible: bool = True
 
 
 def trial_record(trial: "FrozenTrial") -> TrialRecord:
@@ -52,7 +55,14 @@ def trial_record(trial: "FrozenTrial") -> TrialRecord:
         parameters=dict(trial.params),
         recipe=trial.user_attrs.get(RECIPE, ""),
         refusal=refusal,
+        feasible=all(value <= 0 for value in _constraints(trial)),
     )
+
+
+def _constraints(trial: "FrozenTrial") -> tuple[float, ...]:
+    """Return what a trial's constraints came to, above zero where one is violated; Optuna 4 gives them no names."""
+    named: Mapping[str, float] | None = getattr(trial, "constraints", None)
+    return tuple(trial.system_attrs.get("constraints") or ()) if named is None else tuple(named.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +123,11 @@ class SearchResult:
         confirmed, tested = self.confirmation, self.confirmation.test
         name = METRIC_NAMES.get(self.metric, self.metric.replace("_", " "))
         fresh = f"fresh {self.fresh}, {plural(confirmed.pairs, 'pair')}"
+        against = sum(not trial.feasible for trial in self.trials)
+        violating = f", {against} against a constraint" if against else ""
         lines = [
             f"{plural(len(self.trials), 'trial')} on {plural(self.pairs, 'pair')}: {self.count('complete')} complete, "
-            f"{self.count('pruned')} pruned, {self.count('refused')} refused; {plural(self.runs, 'run')} in "
+            f"{self.count('pruned')} pruned, {self.count('refused')} refused{violating}; {plural(self.runs, 'run')} in "
             f"{duration(self.seconds)}",
             "no trial was better than the baseline, which is the recipe"
             if self.trial is None

@@ -1,14 +1,15 @@
 """The rounds of a search: which trials were asked for together, read from the study alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
+    from optuna.study import Study as OptunaStudy
     from optuna.trial import FrozenTrial
 
 # With a trial: the number of its round, and how many trials that has when it is whole.
-ROUND = "round"
+ROUND = "regimen:round"
 NONE_REPORTED = (-1, -1)
 
 
@@ -62,6 +63,14 @@ class Round:
             under_way=tuple(under_way),
             latest=max(reports, default=NONE_REPORTED),
         )
+
+
+def begin_with(study: "OptunaStudy", starts: Sequence[Mapping[str, Any]]) -> None:
+    """Have these parameters asked for first, unless trials were asked for already; a kill may have kept some away."""
+    waiting = study.get_trials(deepcopy=False)
+    if all(trial.state.name == "WAITING" for trial in waiting):
+        for parameters in starts[len(waiting) :]:
+            study.enqueue_trial(dict(parameters))
 
 
 def _runs(trial: "FrozenTrial") -> bool:

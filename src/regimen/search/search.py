@@ -17,11 +17,11 @@ from regimen.run import Recipe, recipe_from_toml
 from regimen.search.bundles import Bundles
 from regimen.search.exhaustion import exhaustive
 from regimen.search.result import SearchResult, trial_record
+from regimen.search.rounds import begin_with
 from regimen.search.settings import settings_of
 from regimen.search.space import LR, Space, TechniqueSpace, technique_space, wanted_names
 from regimen.search.storage import (
     FILE,
-    begin_with,
     default_pruner,
     default_sampler,
     file_storage,
@@ -209,7 +209,7 @@ def _conclude(study: "OptunaStudy", phases: Phases, baseline: list[float], start
     sign = 1.0 if METRICS[plan.metric].higher_is_better else -1.0
     mean = math.fsum(baseline) / len(baseline)
     # The first of equals; the baseline too, where no trial is above it.
-    gains = [(sign * (trial.mean - mean), trial) for trial in trials if trial.state == "complete"]
+    gains = [(sign * (trial.mean - mean), trial) for trial in trials if trial.state == "complete" and trial.feasible]
     promised, best = max(gains, key=lambda one: one[0], default=(0.0, None))
     if best is None or promised <= 0:
         promised, best = 0.0, None

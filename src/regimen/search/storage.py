@@ -1,7 +1,7 @@
 """Optuna's study and where it is stored: opened or made, refused if it is about something else, left tidy."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -22,7 +22,7 @@ FILE = "optuna.db"
 # Where a study says what it is about.
 SETTINGS = "regimen"
 # What else is kept there: the baseline's metric on each pair; with a trial, its recipe or why there is none.
-BASELINE_VALUES, RECIPE, REFUSED = "baseline", "recipe", "refused"
+BASELINE_VALUES, RECIPE, REFUSED = "regimen:baseline", "regimen:recipe", "regimen:refused"
 # A pruner sees pairs one by one; before the fourth, no difference of accuracies says anything.
 FIRST_PRUNING = 4
 BUSY_SECONDS = 60
@@ -151,14 +151,6 @@ def open_study(
             "time; wait for it, end it, or choose another study_name or folder"
         )
     return study
-
-
-def begin_with(study: "OptunaStudy", starts: Sequence[Mapping[str, Any]]) -> None:
-    """Have these parameters asked for first, unless trials were asked for already; a kill may have kept some away."""
-    waiting = study.get_trials(deepcopy=False)
-    if all(trial.state.name == "WAITING" for trial in waiting):
-        for parameters in starts[len(waiting) :]:
-            study.enqueue_trial(dict(parameters))
 
 
 @contextmanager
