@@ -16,7 +16,9 @@ from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Recipe, Run
 from regimen.search import search
+from regimen.search.owners import OWNER
 from regimen.study import Watch
+from regimen.study.layout import search_key
 
 DECAYS = [0.0, 0.1, 0.2, 0.3]
 ASKED: dict[str, Any] = {
@@ -160,6 +162,49 @@ def test_a_storage_that_can_not_be_opened_is_told_in_one_message(iris: Table, ur
     with pytest.raises(StoreError, match=r"storage: it can not be used \(.*sqlite:///search\.db") as told:
         search(iris, **ASKED, space=decay, storage=url, trainer=Made(iris))
     assert "secret" not in str(told.value)
+
+
+class Failing(optuna.storages.InMemoryStorage):
+    """A storage that takes nothing any more after some values."""
+
+    left = 7
+
+    def set_trial_intermediate_value(self, trial_id: int, step: int, intermediate_value: float) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise optuna.exceptions.StorageInternalError("commit failed") from OSError("disk full")
+        super().set_trial_intermediate_value(trial_id, step, intermediate_value)
+
+
+def test_a_storage_that_fails_ends_the_search_with_one_message_and_can_be_gone_on_with(iris: Table) -> None:
+    asked = ASKED | {"space": decay, "storage": Failing(), "study_name": "one"}
+    with pytest.raises(StoreError, match=r"study 'one' failed \(disk full\); .* ask again"):
+        search(iris, **asked, trainer=Made(iris))
+    assert len(search(iris, **asked, trainer=Made(iris)).trials) == 6
+
+
+class Interrupted(Made):
+    """Stops in the second pair."""
+
+    def train(self, runs: Sequence[Run], **given: Any) -> list[RunResult]:
+        if runs[0].key != self.key:
+            raise KeyboardInterrupt
+        return super().train(runs, **given)
+
+
+def test_in_a_folder_trials_of_whatever_computer_are_gone_on_with(iris: Table, tmp_path: Path) -> None:
+    trainer = Interrupted(iris)
+    trainer.key = search_key(0, 0)
+    asked = ASKED | {"space": decay, "directory": tmp_path}
+    with pytest.raises(KeyboardInterrupt):
+        search(iris, **asked, trainer=trainer)
+    left = optuna.load_study(study_name="regimen-iris", storage=f"sqlite:///{tmp_path / 'optuna.db'}")
+    numbers = [trial.number for trial in left.trials if trial.state.name == "RUNNING"]
+    assert numbers == list(range(6))
+    for trial in left.trials:
+        left._storage.set_trial_user_attr(trial._trial_id, OWNER, ["another computer", 1, 1])
+    found = search(iris, **asked, trainer=Made(iris))
+    assert [trial.number for trial in found.trials] == numbers
 
 
 class Counting(Watch):

@@ -73,7 +73,7 @@ class Bundles:
 
         Raises:
             OptionError: The space does not give a recipe.
-            StoreError: Another process has finished trials of this one.
+            StoreError: Another process has finished trials of this one, or the storage failed.
         """
         from regimen.search.repeating import repeating
 
@@ -110,13 +110,13 @@ class Bundles:
     @contextmanager
     def _released(self) -> Iterator[None]:
         """Leave what is under way to whoever goes on with it, should anything end this."""
-        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 
         try:
             yield
         except BaseException:
             for trial in self._held:
-                with suppress(UpdateFinishedTrialError):
+                with suppress(UpdateFinishedTrialError, StorageInternalError):
                     trial.set_user_attr(OWNER, None)
             raise
 

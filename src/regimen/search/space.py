@@ -121,7 +121,7 @@ class TechniqueSpace:
             (part, [(one.name, one.settings, one.strengths, RANGES.get(one.name)) for one in techniques])
             for part, techniques in self.parts.items()
         ]
-        return repr((parts, self.lr))
+        return repr((parts, LR_FACTOR if self.lr else None))
 
     def starts(self, baseline: Recipe) -> list[dict[str, Any]]:
         """Return the parameters of the trials to begin with: the baseline itself, then each technique alone."""

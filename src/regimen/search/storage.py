@@ -174,17 +174,23 @@ def _usable() -> "Iterator[None]":
 
 @contextmanager
 def sole_writer(study: "OptunaStudy") -> "Iterator[None]":
-    """Turn into one message what Optuna raises when another process finishes trials of this one.
+    """Turn into one message what Optuna raises when another process finishes trials, or the storage fails.
 
     Raises:
-        StoreError: It did.
+        StoreError: Another process did, or the storage does not take anything any more.
     """
-    from optuna.exceptions import UpdateFinishedTrialError
+    from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 
     try:
         yield
     except UpdateFinishedTrialError as error:
         raise _taken(study) from error
+    except StorageInternalError as error:
+        reason = str(error.__cause__ or error)[:200]
+        raise StoreError(
+            f"the storage of the Optuna study {study.study_name!r} failed ({reason}); what it took before is kept: ask "
+            "again to go on"
+        ) from error
 
 
 def _taken(study: "OptunaStudy") -> StoreError:
