@@ -133,6 +133,9 @@ def test_a_neighbour_is_found_when_forward_imports_it_long_after_the_file_was_ru
         scale = 3.0 if network is made["one"] else 5.0
         assert torch.equal(network(torch.ones(2, 4)), network.out(torch.ones(2, 4)) * scale)
     assert (sys.path, sys.meta_path) == (path, finders)
+    before = own_module("one/net.py:Net").digest
+    write("one/parts.py", "scale = 4.0\n")
+    assert (own_module("one/net.py:Net").digest != before) == ("parts" in line)
     new = {name for name in set(sys.modules) - modules if not name.startswith("regimen_user_")}
     assert not {name.partition(".")[0] for name in new} & {"parts", "pack", "helper"}
 
