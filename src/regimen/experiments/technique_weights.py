@@ -106,7 +106,11 @@ def _remarks(
     as_posted: Mapping[float, RunResult], results: Results, strength: float, context: Context
 ) -> tuple[str, ...]:
     names = list(results)
-    subgradient, proximal = (weights_of(results[name][0]) for name in names[2:])
+    subgradient, proximal = ([weights_of(result) for result in results[name]] for name in names[2:])
+    zeros, near, stopped = (
+        float(np.mean([measure(weights) for weights in of_keys]))
+        for measure, of_keys in ((_zeros, subgradient), (_near_zero, subgradient), (_zeros, proximal))
+    )
     decay = (
         ""
         if context.size == "quick"
@@ -122,9 +126,9 @@ def _remarks(
         decay + "weight_decay in SGD is L2: it adds λ · w to the gradient, the derivative of λ/2 · Σ w². It shrinks "
         "large weights most and makes none of them zero.",
         f"L1 makes weights sparse. Its subgradient, λ · sign(w), steps over zero again and again: "
-        f"{_zeros(subgradient):.2f} % of the weights are exactly 0, though {_near_zero(subgradient):.0f} % are near "
-        f"it. The proximal step, w ← sign(w) · max(|w| − lr · λ, 0) with lr · λ = {LR * strength:g}, stops at zero: "
-        f"{_zeros(proximal):.0f} %.",
+        f"{zeros:.2f} % of the weights are exactly 0, though {near:.0f} % are near it. The proximal step, "
+        f"w ← sign(w) · max(|w| − lr · λ, 0) with lr · λ = {LR * strength:g}, stops at zero: {stopped:.0f} %. Shares "
+        f"are means over keys (n = {len(proximal)}).",
         f"Test accuracy: {accuracy_text(results[names[0]])} without a penalty. Change key by key: "
         + "; ".join(f"{name} {gain_text(results[name], results[names[0]])}" for name in names[1:])
         + ".",
