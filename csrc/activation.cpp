@@ -50,9 +50,9 @@ struct Sigmoid {
 
 template <class Function, bool kSlope, bool kMask>
 void activate_all(Plane value, float* slope, const float* mask) {
-  for (long f = 0; f < value.features; ++f) {
-    const long start = f * value.leading;
-    for (long i = start; i < start + value.columns; i += kLanes) {
+  for (int64_t f = 0; f < value.features; ++f) {
+    const int64_t start = f * value.leading;
+    for (int64_t i = start; i < start + value.columns; i += kLanes) {
       Point p = Function::at(load(value.data + i));
       if constexpr (kMask) {
         p.value *= load(mask + i);
@@ -74,7 +74,7 @@ void activate_with(Plane value, float* slope, const float* mask) {
 
 }  // namespace
 
-void activate(long kind, Plane value, float* slope, const float* mask) {
+void activate(int64_t kind, Plane value, float* slope, const float* mask) {
   switch (kind) {
     case REGIMEN_RELU: return activate_with<Relu>(value, slope, mask);
     case REGIMEN_LEAKY_RELU: return activate_with<LeakyRelu>(value, slope, mask);
@@ -87,28 +87,28 @@ void activate(long kind, Plane value, float* slope, const float* mask) {
 }
 
 void pass_positive(Plane gradient, const float* value, float scale) {
-  for (long f = 0; f < gradient.features; ++f) {
-    const long start = f * gradient.leading;
-    for (long i = start; i < start + gradient.columns; i += kLanes) {
+  for (int64_t f = 0; f < gradient.features; ++f) {
+    const int64_t start = f * gradient.leading;
+    for (int64_t i = start; i < start + gradient.columns; i += kLanes) {
       store(gradient.data + i, masked(load(value + i) > splat(0.0F), load(gradient.data + i) * splat(scale)));
     }
   }
 }
 
 void pass_slope(Plane gradient, const float* slope) {
-  for (long f = 0; f < gradient.features; ++f) {
-    const long start = f * gradient.leading;
-    for (long i = start; i < start + gradient.columns; i += kLanes) {
+  for (int64_t f = 0; f < gradient.features; ++f) {
+    const int64_t start = f * gradient.leading;
+    for (int64_t i = start; i < start + gradient.columns; i += kLanes) {
       store(gradient.data + i, load(gradient.data + i) * load(slope + i));
     }
   }
 }
 
 void sum_rows(Plane values, float* sums) {
-  for (long f = 0; f < values.features; ++f) {
+  for (int64_t f = 0; f < values.features; ++f) {
     const float* row = values.data + f * values.leading;
     Vf sum = load(row);
-    for (long i = kLanes; i < values.columns; i += kLanes) sum += load(row + i);
+    for (int64_t i = kLanes; i < values.columns; i += kLanes) sum += load(row + i);
     sums[f] = sum_of_lanes(sum);
   }
 }

@@ -8,16 +8,16 @@ namespace regimen {
 // A matrix of `features` rows, of whose columns the first `columns` (a multiple of kLanes) are worked on.
 struct Plane {
   float* data;
-  long leading;
-  long features;
-  long columns;
+  int64_t leading;
+  int64_t features;
+  int64_t columns;
 };
 
 // value ← act(value) · mask. `slope`, if given, takes act'(value) · mask; `mask` may be null. All have `value`'s shape.
-void activate(long kind, Plane value, float* slope, const float* mask);
+void activate(int64_t kind, Plane value, float* slope, const float* mask);
 
 // Whether the derivative can be read off the value itself, so that no slope need be kept.
-inline bool slope_is_sign(long kind) { return kind == REGIMEN_RELU; }
+inline bool slope_is_sign(int64_t kind) { return kind == REGIMEN_RELU; }
 
 // gradient ← gradient · scale where value > 0, else 0.
 void pass_positive(Plane gradient, const float* value, float scale);

@@ -9,12 +9,12 @@ namespace regimen {
 namespace {
 
 // Rows of a long batch that a weight gradient sums at a time: more would fall out of the first cache.
-constexpr long kDepth = 512;
+constexpr int64_t kDepth = 512;
 
 }  // namespace
 
-void Network::backward(long rows, Updater& updater) {
-  const long columns = padded(rows);
+void Network::backward(int64_t rows, Updater& updater) {
+  const int64_t columns = padded(rows);
   float* gradient = layers_.back().value.data();  // of the last layer's outputs
   for (size_t i = layers_.size(); i-- > 0;) {
     go_on();
@@ -47,7 +47,7 @@ void Network::backward(long rows, Updater& updater) {
   if (update_.clip_norm > 0.0) update_clipped(updater);
 }
 
-void Network::backward_norm(Layer& layer, Plane gradient, long rows, Updater& updater) {
+void Network::backward_norm(Layer& layer, Plane gradient, int64_t rows, Updater& updater) {
   const RegimenBlock& block = layer.block;
   if (block.normalization == REGIMEN_NO_NORM) return;
   float *gamma = vectors_[1].data(), *beta = vectors_[2].data();
@@ -62,7 +62,7 @@ void Network::backward_norm(Layer& layer, Plane gradient, long rows, Updater& up
   update_vector(layer.beta, block.outputs, beta, updater);
 }
 
-void Network::update_vector(long offset, long count, float* gradient, Updater& updater) {
+void Network::update_vector(int64_t offset, int64_t count, float* gradient, Updater& updater) {
   if (update_.clip_norm > 0.0) {
     std::copy_n(gradient, count, gradient_.data() + offset);
     return;
@@ -71,25 +71,25 @@ void Network::update_vector(long offset, long count, float* gradient, Updater& u
   update_stretch(offset, gradient, padded(count), false, updater);
 }
 
-void Network::update_weights(Layer& layer, const float* gradient, const float* inputs, long inputs_leading, long rows,
+void Network::update_weights(Layer& layer, const float* gradient, const float* inputs, int64_t inputs_leading, int64_t rows,
                              Updater& updater) {
-  const long outputs = layer.block.outputs, columns = padded(layer.block.inputs);
+  const int64_t outputs = layer.block.outputs, columns = padded(layer.block.inputs);
   const bool clips = update_.clip_norm > 0.0;
-  const long blocks = (outputs + kBlockRows - 1) / kBlockRows;
-  for (long i = 0, row = 0; i < blocks; ++i) {
+  const int64_t blocks = (outputs + kBlockRows - 1) / kBlockRows;
+  for (int64_t i = 0, row = 0; i < blocks; ++i) {
     go_on();
     // Evenly, as the tiles of the product are.
-    const long count = outputs / blocks + (i < outputs % blocks);
-    const long offset = layer.weight + row * layer.leading;
+    const int64_t count = outputs / blocks + (i < outputs % blocks);
+    const int64_t offset = layer.weight + row * layer.leading;
     float* sums = clips ? gradient_.data() + offset : gradient_.data();
-    for (long depth = 0; depth < rows; depth += kDepth) {
+    for (int64_t depth = 0; depth < rows; depth += kDepth) {
       multiply(count, columns, std::min(kDepth, rows - depth), {gradient + row * leading_ + depth, leading_},
                {inputs + depth * inputs_leading, inputs_leading}, sums, layer.leading,
                {depth ? Start::kAdd : Start::kZero});
     }
     if (!clips) {
       if (layer.leading != columns) {
-        for (long r = 0; r < count; ++r) std::fill_n(sums + r * layer.leading + columns, layer.leading - columns, 0.0F);
+        for (int64_t r = 0; r < count; ++r) std::fill_n(sums + r * layer.leading + columns, layer.leading - columns, 0.0F);
       }
       update_stretch(offset, sums, count * layer.leading, true, updater);
       updater.limit_norms(live_.data() + offset, count, layer.leading);
@@ -98,7 +98,7 @@ void Network::update_weights(Layer& layer, const float* gradient, const float* i
   }
 }
 
-void Network::update_stretch(long offset, float* gradient, long count, bool is_weight, Updater& updater) {
+void Network::update_stretch(int64_t offset, float* gradient, int64_t count, bool is_weight, Updater& updater) {
   Stretch stretch{live_.data() + offset, gradient, {}, count, is_weight};
   for (int i = 0; i < 3; ++i) stretch.states[i] = states_[i].size() ? states_[i].data() + offset : nullptr;
   updater.apply(stretch);
@@ -107,13 +107,13 @@ void Network::update_stretch(long offset, float* gradient, long count, bool is_w
 // Clipping needs the norm of the whole gradient before anything moves.
 void Network::update_clipped(Updater& updater) {
   struct Piece {
-    long offset, count;
+    int64_t offset, count;
     bool is_weight;
   };
   std::vector<Piece> pieces;
   for (const Layer& layer : layers_) {
     pieces.push_back({layer.weight, layer.block.outputs * layer.leading, true});
-    for (const long offset : {layer.bias, layer.gamma, layer.beta}) {
+    for (const int64_t offset : {layer.bias, layer.gamma, layer.beta}) {
       if (offset >= 0) pieces.push_back({offset, padded(layer.block.outputs), false});
     }
   }

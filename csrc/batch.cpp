@@ -10,11 +10,11 @@ namespace regimen {
 
 std::vector<Slice> slices_of(const RegimenRun& run) {
   std::vector<Slice> slices;
-  for (long i = 0; i < run.batches; ++i) slices.push_back({run.starts[i], run.starts[i + 1] - run.starts[i]});
+  for (int64_t i = 0; i < run.batches; ++i) slices.push_back({run.starts[i], run.starts[i + 1] - run.starts[i]});
   return slices;
 }
 
-Batches::Batches(const RegimenRun& run, Network& network, long most_rows)
+Batches::Batches(const RegimenRun& run, Network& network, int64_t most_rows)
     : run_(run), network_(network), order_(static_cast<size_t>(run.train.rows)) {
   for (int set = 0; set < (run.mixing ? 2 : 1); ++set) {
     labels_[set].resize(static_cast<size_t>(most_rows));
@@ -27,16 +27,16 @@ Batches::Batches(const RegimenRun& run, Network& network, long most_rows)
   if (run.input_threshold) masks_ = Floats((run.block[0].inputs + 7) / 8 * 8 * leading(most_rows));
 }
 
-void Batches::shuffle(long epoch) {
+void Batches::shuffle(int64_t epoch) {
   const Stream stream{run_.key, static_cast<uint32_t>(epoch), counter3(Purpose::kShuffle, 0, 0)};
   random_order(stream, run_.train.rows, order_.data());
 }
 
-Targets Batches::load(Slice slice, long step) {
-  const long features = run_.block[0].inputs, row_leading = network_.input_rows_leading();
+Targets Batches::load(Slice slice, int64_t step) {
+  const int64_t features = run_.block[0].inputs, row_leading = network_.input_rows_leading();
   float* rows = network_.input_rows();
-  for (long r = 0; r < slice.rows; ++r) {
-    const long row = order_[static_cast<size_t>(slice.first + r)];
+  for (int64_t r = 0; r < slice.rows; ++r) {
+    const int64_t row = order_[static_cast<size_t>(slice.first + r)];
     std::copy_n(run_.train.inputs + row * features, features, rows + r * row_leading);
     if (run_.train.labels) labels_[0][r] = static_cast<int32_t>(run_.train.labels[row]);
     if (run_.train.targets) values_[0][r] = run_.train.targets[row];
@@ -45,7 +45,7 @@ Targets Batches::load(Slice slice, long step) {
   if (run_.mixing) mix(slice.rows, step, share = static_cast<float>(run_.mixing[step]));
   const Plane x = network_.input(slice.rows);
   // The last square is transposed whole: what an earlier batch left there must go.
-  for (long r = slice.rows; r < x.columns; ++r) std::fill_n(rows + r * row_leading, features, 0.0F);
+  for (int64_t r = slice.rows; r < x.columns; ++r) std::fill_n(rows + r * row_leading, features, 0.0F);
   transpose(x.columns, padded(features), rows, row_leading, x.data, x.leading);
   const uint32_t c2 = static_cast<uint32_t>(step);
   if (run_.input_noise > 0.0) {
@@ -68,19 +68,19 @@ Targets Batches::load(Slice slice, long step) {
   return targets;
 }
 
-void Batches::mix(long rows, long step, float share) {
-  const long features = run_.block[0].inputs, row_leading = network_.input_rows_leading();
+void Batches::mix(int64_t rows, int64_t step, float share) {
+  const int64_t features = run_.block[0].inputs, row_leading = network_.input_rows_leading();
   random_order({run_.key, static_cast<uint32_t>(step), counter3(Purpose::kMixup, 0, 1)}, rows, partners_.data());
   float* x = network_.input_rows();
   std::copy_n(x, rows * row_leading, mixed_.data());
-  for (long r = 0; r < rows; ++r) {
-    const long partner = partners_[r];
+  for (int64_t r = 0; r < rows; ++r) {
+    const int64_t partner = partners_[r];
     labels_[1][r] = labels_[0][partner];
     values_[1][r] = values_[0][partner];
     float* own = x + r * row_leading;
     const float* other = mixed_.data() + partner * row_leading;
     // As torch.lerp(other, own, share), which is exact at both ends.
-    for (long f = 0; f < features; ++f) {
+    for (int64_t f = 0; f < features; ++f) {
       const float d = own[f] - other[f];
       own[f] = share < 0.5F ? other[f] + share * d : own[f] - d * (1.0F - share);
     }
@@ -88,10 +88,10 @@ void Batches::mix(long rows, long step, float share) {
 }
 
 void Batches::load_plain(Slice slice) {
-  const long features = run_.block[0].inputs, row_leading = network_.input_rows_leading();
+  const int64_t features = run_.block[0].inputs, row_leading = network_.input_rows_leading();
   float* rows = network_.input_rows();
   const Plane x = network_.input(slice.rows);
-  for (long r = 0; r < x.columns; ++r) {
+  for (int64_t r = 0; r < x.columns; ++r) {
     if (r < slice.rows) {
       std::copy_n(run_.train.inputs + (slice.first + r) * features, features, rows + r * row_leading);
     } else {

@@ -9,7 +9,7 @@
 namespace regimen {
 
 struct Slice {
-  long first, rows;
+  int64_t first, rows;
 };
 
 // The slices of one epoch.
@@ -17,17 +17,17 @@ std::vector<Slice> slices_of(const RegimenRun& run);
 
 class Batches {
  public:
-  Batches(const RegimenRun& run, Network& network, long most_rows);
+  Batches(const RegimenRun& run, Network& network, int64_t most_rows);
 
   // Draw the order of a 0-based epoch.
-  void shuffle(long epoch);
+  void shuffle(int64_t epoch);
   // Put one shuffled batch into the network's input, with mixup, noise and input dropout; returns its targets.
-  Targets load(Slice slice, long step);
+  Targets load(Slice slice, int64_t step);
   // Put one batch in the table's order into the network's input, as it is.
   void load_plain(Slice slice);
 
  private:
-  void mix(long rows, long step, float share);
+  void mix(int64_t rows, int64_t step, float share);
 
   const RegimenRun& run_;
   Network& network_;

@@ -81,7 +81,7 @@ inline Vq second_of_pairs(Vq a, Vq b) {
 // The features of one row, 4 · kLanes at a time: kLanes / 2 counters give eight 16-bit values each.
 class RowMask {
  public:
-  static constexpr long kFeatures = 4 * kLanes;
+  static constexpr int64_t kFeatures = 4 * kLanes;
 
   RowMask(Stream stream, uint32_t threshold) : stream_(stream), keys_(stream.key), threshold_(threshold) {}
 
@@ -96,7 +96,7 @@ class RowMask {
   }
 
   // keep[i]: features first + i · kLanes and on; `first` is a multiple of 8.
-  void draw(long first, Keep keep[4]) const {
+  void draw(int64_t first, Keep keep[4]) const {
     const Vq c0 = order() + splat(static_cast<uint64_t>(first / 8));
     const Vq p0 = multiply_low_halves(c0, splat(kMultiply0));
     const Vq x2 = upper_halves(p0) ^ splat(stream_.c3 ^ keys_.high[0]);

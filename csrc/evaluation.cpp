@@ -16,12 +16,12 @@ Evaluation::Evaluation(const RegimenRun& run, Network& network)
       inputs_(padded(run.block[0].inputs) * Network::kEvaluationRows) {}
 
 Score Evaluation::score(const float* parameters, const RegimenPart& part, float* outputs) {
-  constexpr long kRows = Network::kEvaluationRows;
-  const long features = run_.block[0].inputs, row_leading = leading(features), classes = criterion_.classes;
+  constexpr int64_t kRows = Network::kEvaluationRows;
+  const int64_t features = run_.block[0].inputs, row_leading = leading(features), classes = criterion_.classes;
   Score score;
-  for (long first = 0; first < part.rows; first += kRows) {
-    const long count = std::min(kRows, part.rows - first);
-    for (long r = 0; r < padded(count); ++r) {
+  for (int64_t first = 0; first < part.rows; first += kRows) {
+    const int64_t count = std::min(kRows, part.rows - first);
+    for (int64_t r = 0; r < padded(count); ++r) {
       if (r < count) {
         std::copy_n(part.inputs + (first + r) * features, features, rows_.data() + r * row_leading);
       } else {
@@ -33,14 +33,14 @@ Score Evaluation::score(const float* parameters, const RegimenPart& part, float*
     add_score(criterion_, z, count, part.labels ? part.labels + first : nullptr,
               part.targets ? part.targets + first : nullptr, score);
     if (!outputs) continue;
-    for (long r = 0; r < count; ++r) {
-      for (long c = 0; c < classes; ++c) outputs[(first + r) * classes + c] = z.data[c * z.leading + r];
+    for (int64_t r = 0; r < count; ++r) {
+      for (int64_t c = 0; c < classes; ++c) outputs[(first + r) * classes + c] = z.data[c * z.leading + r];
     }
   }
   return score;
 }
 
-bool Evaluation::measure(const float* parameters, long epoch) {
+bool Evaluation::measure(const float* parameters, int64_t epoch) {
   bool finite = true;
   for (const RegimenPart* part : {&run_.train, &run_.validation, &run_.stop}) {
     if (part->rows == 0) continue;

@@ -10,7 +10,7 @@ class Evaluation {
   Evaluation(const RegimenRun& run, Network& network);
 
   // Writes loss and accuracy of every part after a 0-based epoch; false if one loss is not finite.
-  bool measure(const float* parameters, long epoch);
+  bool measure(const float* parameters, int64_t epoch);
   // Writes the outputs that the caller wants to keep.
   void keep_outputs(const float* parameters);
   // Replaces the running statistics by the mean over the batches, as averaged weights need.

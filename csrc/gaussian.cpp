@@ -10,13 +10,13 @@
 namespace regimen {
 namespace {
 
-constexpr long kChunk = 1024;
-constexpr long kBlock = 4 * kLanes;  // features of kLanes counters, four each
+constexpr int64_t kChunk = 1024;
+constexpr int64_t kBlock = 4 * kLanes;  // features of kLanes counters, four each
 
 inline Vf uniform(Vu word) { return __builtin_convertvector((Vi)(word >> 8), Vf) * splat(0x1p-24F); }
 
 // Factors of the features first, first + 1, … (first is a multiple of 4), as the reference draws them.
-void draw_factors(Stream stream, uint32_t row, long first, float scale, const RoundKeys& keys, float* factors) {
+void draw_factors(Stream stream, uint32_t row, int64_t first, float scale, const RoundKeys& keys, float* factors) {
   Words words[2];
   for (uint64_t odd = 0; odd < 2; ++odd) {
     const Vq c0 = every_other_row(static_cast<uint64_t>(first / 4) + odd);
@@ -29,15 +29,15 @@ void draw_factors(Stream stream, uint32_t row, long first, float scale, const Ro
     const Vf noise[2] = {radius * turn.cosine, radius * turn.sine};
     for (int i = 0; i < 2; ++i) {
       const Vf factor = splat(1.0F) + splat(scale) * noise[i];
-      for (long lane = 0; lane < kLanes; ++lane) factors[4 * lane + 2 * pair + i] = factor[lane];
+      for (int64_t lane = 0; lane < kLanes; ++lane) factors[4 * lane + 2 * pair + i] = factor[lane];
     }
   }
 }
 
 template <class T>
-void multiply(const T* x, T* y, const float* factors, long count) {
-  for (long i = 0; i < count; i += kLanes) {
-    const long here = std::min(count - i, kLanes);
+void multiply(const T* x, T* y, const float* factors, int64_t count) {
+  for (int64_t i = 0; i < count; i += kLanes) {
+    const int64_t here = std::min(count - i, kLanes);
     T values[kLanes] = {};
     std::memcpy(values, x + i, static_cast<size_t>(here) * sizeof(T));
     narrow(values, widen(values) * load_unaligned(factors + i));
@@ -45,21 +45,21 @@ void multiply(const T* x, T* y, const float* factors, long count) {
   }
 }
 
-void multiply(const double* x, double* y, const float* factors, long count) {
-  for (long i = 0; i < count; ++i) y[i] = x[i] * static_cast<double>(factors[i]);
+void multiply(const double* x, double* y, const float* factors, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = x[i] * static_cast<double>(factors[i]);
 }
 
 template <class T>
 void of_type(const RegimenDropout& call) {
-  const long chunks = (call.features + kChunk - 1) / kChunk;
-  share_out(call.rows * chunks, call.threads, [&, chunks](long begin, long end) {
+  const int64_t chunks = (call.features + kChunk - 1) / kChunk;
+  share_out(call.rows * chunks, call.threads, [&, chunks](int64_t begin, int64_t end) {
     const RoundKeys keys(call.key);
     float factors[kBlock];
-    for (long unit = begin; unit < end; ++unit) {
-      const long row = unit / chunks, first = unit % chunks * kChunk, last = std::min(first + kChunk, call.features);
+    for (int64_t unit = begin; unit < end; ++unit) {
+      const int64_t row = unit / chunks, first = unit % chunks * kChunk, last = std::min(first + kChunk, call.features);
       const T* x = static_cast<const T*>(call.x) + row * call.features;
       T* y = static_cast<T*>(call.y) + row * call.features;
-      for (long feature = first; feature < last; feature += kBlock) {
+      for (int64_t feature = first; feature < last; feature += kBlock) {
         draw_factors({call.key, call.c2, call.c3}, static_cast<uint32_t>(call.first_row + row), feature,
                      static_cast<float>(call.scale), keys, factors);
         multiply(x + feature, y + feature, factors, std::min(last - feature, kBlock));

@@ -5,6 +5,10 @@
 #include <new>
 #include <system_error>
 
+#if defined(__AVX2__)
+#include <cpuid.h>
+#endif
+
 #include "dropout.hpp"
 #include "philox.hpp"
 #include "pool.hpp"
@@ -14,18 +18,24 @@ using regimen::Stream;
 
 int64_t regimen_layout(void) { return int64_t{sizeof(RegimenRun)} << 32 | int64_t{sizeof(RegimenDropout)}; }
 
+// All that CMakeLists.txt lets the compiler use: a virtual machine may hide any of it.
 int64_t regimen_supported(void) {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
 #if defined(__AVX512F__)
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-#elif defined(__AVX2__)
+  __builtin_cpu_init();
+  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512cd") ||
+      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl")) {
+    return 0;
+  }
+#endif
+#if defined(__AVX2__)
+  __builtin_cpu_init();
+  // Older compilers do not know F16C by name.
+  unsigned a, b, c, d;
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-         __builtin_cpu_supports("bmi2");
-#endif
-#endif
+         __builtin_cpu_supports("bmi2") && __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+#else
   return 1;
+#endif
 }
 
 void* regimen_open(int64_t threads) {

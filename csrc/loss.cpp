@@ -8,18 +8,18 @@
 namespace regimen {
 namespace {
 
-float weight_of(const Criterion& c, long label) { return c.class_weights ? c.class_weights[label] : 1.0F; }
+float weight_of(const Criterion& c, int64_t label) { return c.class_weights ? c.class_weights[label] : 1.0F; }
 
-void cross_entropy_gradient(const Criterion& criterion, Plane z, long rows, const Targets& targets, float* scratch) {
-  const long classes = criterion.classes;
+void cross_entropy_gradient(const Criterion& criterion, Plane z, int64_t rows, const Targets& targets, float* scratch) {
+  const int64_t classes = criterion.classes;
   const float smooth = static_cast<float>(criterion.label_smoothing / static_cast<double>(classes));
   const float sharp = static_cast<float>(1.0 - criterion.label_smoothing);
   double all = 0.0, total = 0.0;
-  for (long c = 0; c < classes; ++c) all += weight_of(criterion, c);
-  for (long r = 0; r < rows; ++r) total += weight_of(criterion, targets.labels[0][r]);
+  for (int64_t c = 0; c < classes; ++c) all += weight_of(criterion, c);
+  for (int64_t r = 0; r < rows; ++r) total += weight_of(criterion, targets.labels[0][r]);
   const float inverse = static_cast<float>(1.0 / total), spread = smooth * static_cast<float>(all);
   // scratch[r]: the sum of row r's targets, over the total weight.
-  for (long r = 0; r < z.columns; ++r) {
+  for (int64_t r = 0; r < z.columns; ++r) {
     float own = 0.0F;
     if (r < rows) {
       own = weight_of(criterion, targets.labels[0][r]);
@@ -30,14 +30,14 @@ void cross_entropy_gradient(const Criterion& criterion, Plane z, long rows, cons
     }
     scratch[r] = own;
   }
-  for (long i = 0; i < z.columns; i += kLanes) {
+  for (int64_t i = 0; i < z.columns; i += kLanes) {
     Vf highest = load(z.data + i);
-    for (long c = 1; c < classes; ++c) {
+    for (int64_t c = 1; c < classes; ++c) {
       const Vf x = load(z.data + c * z.leading + i);
       highest = x > highest ? x : highest;
     }
     Vf sum = splat(0.0F);
-    for (long c = 0; c < classes; ++c) {
+    for (int64_t c = 0; c < classes; ++c) {
       float* at = z.data + c * z.leading + i;
       const Vf e = exponential(load(at) - highest);
       store(at, e);
@@ -45,23 +45,23 @@ void cross_entropy_gradient(const Criterion& criterion, Plane z, long rows, cons
     }
     const Vf scale = load(scratch + i) / sum;
     const Vi present = first_lanes(rows - i);
-    for (long c = 0; c < classes; ++c) {
+    for (int64_t c = 0; c < classes; ++c) {
       float* at = z.data + c * z.leading + i;
       store(at, masked(present, load(at) * scale - splat(smooth * weight_of(criterion, c) * inverse)));
     }
   }
   for (int set = 0; set < 2 && targets.labels[set]; ++set) {
     const float share = !targets.labels[1] ? 1.0F : set == 0 ? targets.share : 1.0F - targets.share;
-    for (long r = 0; r < rows; ++r) {
-      const long label = targets.labels[set][r];
+    for (int64_t r = 0; r < rows; ++r) {
+      const int64_t label = targets.labels[set][r];
       z.data[label * z.leading + r] -= share * sharp * weight_of(criterion, label) * inverse;
     }
   }
 }
 
-void squared_error_gradient(Plane z, long rows, const Targets& targets) {
+void squared_error_gradient(Plane z, int64_t rows, const Targets& targets) {
   const float scale = 2.0F / static_cast<float>(rows);
-  for (long r = 0; r < z.columns; ++r) {
+  for (int64_t r = 0; r < z.columns; ++r) {
     float target = 0.0F;
     if (r < rows) {
       target = targets.values[0][r];
@@ -74,23 +74,24 @@ void squared_error_gradient(Plane z, long rows, const Targets& targets) {
 
 }  // namespace
 
-void loss_gradient(const Criterion& criterion, Plane outputs, long rows, const Targets& targets, float* scratch) {
+void loss_gradient(const Criterion& criterion, Plane outputs, int64_t rows, const Targets& targets, float* scratch) {
   if (criterion.squared_error) return squared_error_gradient(outputs, rows, targets);
   cross_entropy_gradient(criterion, outputs, rows, targets, scratch);
 }
 
-void add_score(const Criterion& criterion, Plane z, long rows, const int64_t* labels, const float* values, Score& score) {
+void add_score(const Criterion& criterion, Plane z, int64_t rows, const int64_t* labels,
+               const float* values, Score& score) {
   if (criterion.squared_error) {
-    for (long r = 0; r < rows; ++r) {
+    for (int64_t r = 0; r < rows; ++r) {
       const double d = static_cast<double>(z.data[r]) - static_cast<double>(values[r]);
       score.loss += d * d;
     }
     return;
   }
-  for (long i = 0; i < rows; i += kLanes) {
+  for (int64_t i = 0; i < rows; i += kLanes) {
     Vf highest = load(z.data + i);
     Vi best = splat(int32_t{0});
-    for (long c = 1; c < criterion.classes; ++c) {
+    for (int64_t c = 1; c < criterion.classes; ++c) {
       const Vf x = load(z.data + c * z.leading + i);
       const Vi better = x > highest;
       highest = better ? x : highest;
@@ -98,13 +99,13 @@ void add_score(const Criterion& criterion, Plane z, long rows, const int64_t* la
     }
     // log p = (z_y - z_max) - log(1 + Σ of the others): exact to rounding also where p is nearly 1.
     Vf others = splat(0.0F);
-    for (long c = 0; c < criterion.classes; ++c) {
+    for (int64_t c = 0; c < criterion.classes; ++c) {
       const Vf e = exponential(load(z.data + c * z.leading + i) - highest);
       others += best == splat(static_cast<int32_t>(c)) ? splat(0.0F) : e;
     }
-    const long count = rows - i < kLanes ? rows - i : kLanes;
-    for (long lane = 0; lane < count; ++lane) {
-      const long label = labels[i + lane];
+    const int64_t count = rows - i < kLanes ? rows - i : kLanes;
+    for (int64_t lane = 0; lane < count; ++lane) {
+      const int64_t label = labels[i + lane];
       const double own = z.data[label * z.leading + i + lane];
       score.loss += (static_cast<double>(highest[lane]) - own) + std::log1p(static_cast<double>(others[lane]));
       score.correct += best[lane] == label;

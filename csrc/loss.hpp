@@ -14,7 +14,7 @@ struct Criterion {
   bool squared_error;
   double label_smoothing;
   const float* class_weights;  // or null
-  long classes;
+  int64_t classes;
 };
 
 // Targets of the rows of one batch; a second set for mixup, which counts `1 - share`.
@@ -25,7 +25,7 @@ struct Targets {
 };
 
 // outputs ← gradient of the mean training loss; columns beyond `rows` become 0. `scratch` holds `columns` floats.
-void loss_gradient(const Criterion& criterion, Plane outputs, long rows, const Targets& targets, float* scratch);
+void loss_gradient(const Criterion& criterion, Plane outputs, int64_t rows, const Targets& targets, float* scratch);
 
 struct Score {
   double loss = 0.0;  // summed over rows
@@ -33,6 +33,7 @@ struct Score {
 };
 
 // Adds the rows' plain loss, and which of them have their largest logit at their label.
-void add_score(const Criterion& criterion, Plane outputs, long rows, const int64_t* labels, const float* values, Score& score);
+void add_score(const Criterion& criterion, Plane outputs, int64_t rows, const int64_t* labels,
+               const float* values, Score& score);
 
 }  // namespace regimen

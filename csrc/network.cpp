@@ -10,12 +10,12 @@
 
 namespace regimen {
 
-Network::Network(const RegimenRun& run, long rows, const std::atomic<bool>& cancelled)
+Network::Network(const RegimenRun& run, int64_t rows, const std::atomic<bool>& cancelled)
     : cancelled_(cancelled), update_(run.update), inputs_(run.block[0].inputs), leading_(regimen::leading(rows)) {
-  long widest = inputs_;
+  int64_t widest = inputs_;
   const bool clips = update_.clip_norm > 0.0;
-  long most_leading = 0;
-  for (long i = 0; i < run.blocks; ++i) {
+  int64_t most_leading = 0;
+  for (int64_t i = 0; i < run.blocks; ++i) {
     const RegimenBlock& block = run.block[i];
     Layer& layer = layers_.emplace_back();
     layer.block = block;
@@ -23,11 +23,11 @@ Network::Network(const RegimenRun& run, long rows, const std::atomic<bool>& canc
     layer.weight = size_;
     size_ += block.outputs * layer.leading;
     // The stretch of every tensor starts and ends on whole cache lines.
-    const auto place = [&](long count) { return std::exchange(size_, size_ + (count + 15) / 16 * 16); };
+    const auto place = [&](int64_t count) { return std::exchange(size_, size_ + (count + 15) / 16 * 16); };
     size_ = (size_ + 15) / 16 * 16;
     layer.bias = place(block.outputs);
     layer.gamma = layer.beta = -1;
-    const long plane = padded(block.outputs) * leading_;
+    const int64_t plane = padded(block.outputs) * leading_;
     if (block.normalization != REGIMEN_NO_NORM) {
       layer.gamma = place(block.outputs);
       layer.beta = place(block.outputs);
@@ -40,7 +40,7 @@ Network::Network(const RegimenRun& run, long rows, const std::atomic<bool>& canc
     layer.value = Floats(plane);
     if (block.activation != REGIMEN_IDENTITY && !slope_is_sign(block.activation)) layer.slope = Floats(plane);
     if (i + 1 < run.blocks) layer.rows = Floats(padded(rows) * regimen::leading(block.outputs));
-    widest = std::max<long>(widest, block.outputs);
+    widest = std::max<int64_t>(widest, block.outputs);
     most_leading = std::max(most_leading, layer.leading);
   }
   live_ = Floats(size_);
@@ -73,12 +73,12 @@ void Network::reset_statistics() {
 
 void Network::read(const float* packed) {
   for (const Layer& layer : layers_) {
-    const auto take = [&](long offset, long count) {
+    const auto take = [&](int64_t offset, int64_t count) {
       std::copy_n(packed, count, live_.data() + offset);
       packed += count;
     };
-    for (long o = 0; o < layer.block.outputs; ++o) take(layer.weight + o * layer.leading, layer.block.inputs);
-    for (const long offset : {layer.bias, layer.gamma, layer.beta}) {
+    for (int64_t o = 0; o < layer.block.outputs; ++o) take(layer.weight + o * layer.leading, layer.block.inputs);
+    for (const int64_t offset : {layer.bias, layer.gamma, layer.beta}) {
       if (offset >= 0) take(offset, layer.block.outputs);
     }
   }
@@ -86,9 +86,9 @@ void Network::read(const float* packed) {
 
 void Network::write(const float* parameters, float* packed, float* statistics) const {
   for (const Layer& layer : layers_) {
-    const auto give = [&](long offset, long count) { packed = std::copy_n(parameters + offset, count, packed); };
-    for (long o = 0; o < layer.block.outputs; ++o) give(layer.weight + o * layer.leading, layer.block.inputs);
-    for (const long offset : {layer.bias, layer.gamma, layer.beta}) {
+    const auto give = [&](int64_t offset, int64_t count) { packed = std::copy_n(parameters + offset, count, packed); };
+    for (int64_t o = 0; o < layer.block.outputs; ++o) give(layer.weight + o * layer.leading, layer.block.inputs);
+    for (const int64_t offset : {layer.bias, layer.gamma, layer.beta}) {
       if (offset >= 0) give(offset, layer.block.outputs);
     }
     if (layer.block.normalization != REGIMEN_BATCH_NORM) continue;
@@ -108,7 +108,7 @@ void Network::normalize(Layer& layer, Plane z, const float* parameters, const Pa
 }
 
 Plane Network::forward(const float* parameters, const Pass& pass) {
-  const long columns = padded(pass.rows);
+  const int64_t columns = padded(pass.rows);
   Plane x = input(pass.rows);
   for (Layer& layer : layers_) {
     go_on();
@@ -124,7 +124,9 @@ Plane Network::forward(const float* parameters, const Pass& pass) {
                  pass.rows, masks_.data(), leading_);
       mask = masks_.data();
     }
-    if (block.activation != REGIMEN_IDENTITY) activate(block.activation, z, pass.dropout ? layer.slope.data() : nullptr, mask);
+    if (block.activation != REGIMEN_IDENTITY) {
+      activate(block.activation, z, pass.dropout ? layer.slope.data() : nullptr, mask);
+    }
     if (pass.dropout && layer.rows.size()) {
       transpose(padded(block.outputs), columns, z.data, leading_, layer.rows.data(), regimen::leading(block.outputs));
     }
@@ -133,8 +135,8 @@ Plane Network::forward(const float* parameters, const Pass& pass) {
   return x;
 }
 
-Plane Network::evaluate(const float* parameters, const float* inputs, long rows) {
-  const long columns = padded(rows);
+Plane Network::evaluate(const float* parameters, const float* inputs, int64_t rows) {
+  const int64_t columns = padded(rows);
   Plane x{const_cast<float*>(inputs), kEvaluationRows, inputs_, columns};
   for (size_t i = 0; i < layers_.size(); ++i) {
     go_on();

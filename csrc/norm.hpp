@@ -10,11 +10,11 @@ constexpr float kNormMomentum = 0.1F;
 
 // z ← gamma · x̂ + beta with x̂ = (z - mean) / sqrt(var + eps) over the `rows` of the batch, kept in `normalized`;
 // running ← running + share · (batch - running), with the unbiased variance.
-void batch_norm_forward(Plane z, long rows, const float* gamma, const float* beta, float* normalized, float* inverse_sd,
+void batch_norm_forward(Plane z, int64_t rows, const float* gamma, const float* beta, float* normalized, float* inverse_sd,
                         float* running_mean, float* running_variance, float share);
 
 // gradient of the output in, gradient of the input out; columns beyond the rows become 0.
-void batch_norm_backward(Plane gradient, long rows, const float* gamma, const float* normalized, const float* inverse_sd,
+void batch_norm_backward(Plane gradient, int64_t rows, const float* gamma, const float* normalized, const float* inverse_sd,
                          float* gamma_gradient, float* beta_gradient);
 
 // z ← z · scale + shift, both derived from the running statistics.

@@ -27,8 +27,8 @@ void update_all(const Stretch& s, const Around given, bool proximal, const Rule 
   float* const parameters = s.parameters;
   const float* const gradient = s.gradient;
   float* const states[3] = {s.states[0], s.states[1], s.states[2]};
-  const long count = s.count;
-  for (long i = 0; i < count; i += kLanes) {
+  const int64_t count = s.count;
+  for (int64_t i = 0; i < count; i += kLanes) {
     Vf w = load(parameters + i), g = load(gradient + i);
     if constexpr (kAround) {
       // The L1 sign is that of the weight before decay; L2 takes the decayed weight.
@@ -48,7 +48,7 @@ void update_all(const Stretch& s, const Around given, bool proximal, const Rule 
 struct SgdRule {
   Vf rate, momentum, fresh;
   bool has_momentum, nesterov;
-  Vf step(Vf w, Vf g, float* const* states, long i) const {
+  Vf step(Vf w, Vf g, float* const* states, int64_t i) const {
     if (has_momentum) {
       const Vf b = momentum * load(states[0] + i) + fresh * g;
       store(states[0] + i, b);
@@ -63,7 +63,7 @@ struct SgdRule {
 template <bool kMaximum>
 struct AdamRule {
   Vf keep1, keep2, root_scale, epsilon;
-  Vf step(Vf w, Vf g, float* const* states, long i) const {
+  Vf step(Vf w, Vf g, float* const* states, int64_t i) const {
     const Vf m = keep1 * load(states[0] + i) + g;
     // 1e-36 keeps 0 from the estimate of the root: its own root is nothing beside epsilon.
     Vf v = keep2 * load(states[1] + i) + (g * g + splat(1e-36F));
@@ -82,7 +82,7 @@ struct AdamRule {
 struct RmspropRule {
   Vf keep, fresh, epsilon, rate, momentum;
   bool centered, has_momentum;
-  Vf step(Vf w, Vf g, float* const* states, long i) const {
+  Vf step(Vf w, Vf g, float* const* states, int64_t i) const {
     const Vf v = keep * load(states[0] + i) + fresh * g * g;
     store(states[0] + i, v);
     Vf spread = v;
@@ -103,7 +103,7 @@ struct RmspropRule {
 
 struct AdagradRule {
   Vf epsilon, rate;
-  Vf step(Vf w, Vf g, float* const* states, long i) const {
+  Vf step(Vf w, Vf g, float* const* states, int64_t i) const {
     const Vf sum = load(states[0] + i) + g * g;
     store(states[0] + i, sum);
     return w - rate * (g / (square_root(sum) + epsilon));
@@ -127,7 +127,7 @@ float initial_state(const RegimenUpdate& u) {
   return u.kind == REGIMEN_ADAGRAD ? static_cast<float>(u.initial_accumulator) : 0.0F;
 }
 
-void Updater::begin(long step, double rate) {
+void Updater::begin(int64_t step, double rate) {
   step_ = step, rate_ = rate, clip_ = 1.0F;
   if (update_.kind != REGIMEN_ADAM) return;
   const double t = static_cast<double>(step + 1);
@@ -140,10 +140,10 @@ void Updater::clip(double squared_norm) {
   clip_ = static_cast<float>(factor > 1.0 ? 1.0 : factor);
 }
 
-double Updater::prepare(const float* parameters, float* gradient, long count, bool is_weight) const {
+double Updater::prepare(const float* parameters, float* gradient, int64_t count, bool is_weight) const {
   const Vf l1 = splat_of(is_weight && !update_.l1_proximal ? update_.l1 : 0.0);
   double squares = 0.0;
-  for (long i = 0; i < count; i += kLanes) {
+  for (int64_t i = 0; i < count; i += kLanes) {
     const Vf w = load(parameters + i);
     const Vf g = load(gradient + i) + (masked(w > splat(0.0F), l1) - masked(w < splat(0.0F), l1));
     store(gradient + i, g);
@@ -188,17 +188,17 @@ void Updater::apply(const Stretch& s) const {
   }
 }
 
-void Updater::limit_norms(float* weights, long rows, long leading) const {
+void Updater::limit_norms(float* weights, int64_t rows, int64_t leading) const {
   if (!(update_.max_norm > 0.0)) return;
   const float radius = static_cast<float>(update_.max_norm);
-  for (long r = 0; r < rows; ++r) {
+  for (int64_t r = 0; r < rows; ++r) {
     float* row = weights + r * leading;
     Vf squares = splat(0.0F);
-    for (long i = 0; i < leading; i += kLanes) squares += load(row + i) * load(row + i);
+    for (int64_t i = 0; i < leading; i += kLanes) squares += load(row + i) * load(row + i);
     const float norm = std::sqrt(sum_of_lanes(squares));
     if (!(norm > radius)) continue;
     const Vf factor = splat(radius / norm);
-    for (long i = 0; i < leading; i += kLanes) store(row + i, load(row + i) * factor);
+    for (int64_t i = 0; i < leading; i += kLanes) store(row + i, load(row + i) * factor);
   }
 }
 

@@ -54,7 +54,7 @@ inline Words philox_rows(Stream stream, uint32_t c0, Vq rows, const RoundKeys& k
 // Rows first, first + 2, … in 64-bit lanes.
 inline Vq every_other_row(uint64_t first) {
   Vq rows;
-  for (long i = 0; i < kLanes / 2; ++i) rows[i] = first + 2 * static_cast<uint64_t>(i);
+  for (int64_t i = 0; i < kLanes / 2; ++i) rows[i] = first + 2 * static_cast<uint64_t>(i);
   return rows;
 }
 

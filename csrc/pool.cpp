@@ -8,9 +8,9 @@
 
 namespace regimen {
 
-Pool::Pool(long threads) {
+Pool::Pool(int64_t threads) {
   try {
-    for (long i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
+    for (int64_t i = 0; i < threads; ++i) threads_.emplace_back([this] { work(); });
   } catch (...) {
     stop();
     throw;

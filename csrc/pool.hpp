@@ -14,7 +14,7 @@ namespace regimen {
 
 class Pool {
  public:
-  explicit Pool(long threads);
+  explicit Pool(int64_t threads);
   ~Pool();
   void submit(RegimenRun* run);
   // Tag of a run that ended, or -1 after the time.

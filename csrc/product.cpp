@@ -9,22 +9,22 @@ namespace regimen {
 namespace {
 
 #if defined(__AVX512F__) || defined(__aarch64__)
-constexpr long kMostRows[4] = {0, 14, 14, 9};  // by vectors in a row of the tile: 32 registers
+constexpr int64_t kMostRows[4] = {0, 14, 14, 9};  // by vectors in a row of the tile: 32 registers
 #elif defined(__AVX2__)
-constexpr long kMostRows[4] = {0, 10, 6, 4};  // 16 registers
+constexpr int64_t kMostRows[4] = {0, 10, 6, 4};  // 16 registers
 #else
-constexpr long kMostRows[4] = {0, 10, 5, 3};  // 16 registers, one of them for the product before it is added
+constexpr int64_t kMostRows[4] = {0, 10, 5, 3};  // 16 registers, one of them for the product before it is added
 #endif
-constexpr long kTableRows = 14;
+constexpr int64_t kTableRows = 14;
 
 struct Tile {
   const float* a;
-  long a_row;
+  int64_t a_row;
   const float* b;
-  long b_row;
+  int64_t b_row;
   float* c;
-  long c_row;
-  long depth;
+  int64_t c_row;
+  int64_t depth;
   Start start;
 };
 
@@ -42,8 +42,8 @@ void multiply_tile(const Tile& t) {
   }
   const float* a = t.a;
   const float* b = t.b;
-  const long a_row = t.a_row, b_row = t.b_row;
-  for (long p = t.depth; p > 0; --p) {
+  const int64_t a_row = t.a_row, b_row = t.b_row;
+  for (int64_t p = t.depth; p > 0; --p) {
     Vf row[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) row[v] = load(b + v * kLanes);
@@ -79,11 +79,11 @@ struct Kernels<kTransposed, std::integer_sequence<int, R...>> {
 
 // Rows are shared out evenly: 100 rows are four tiles of 13 and four of 12, not seven of 14 and one of 2.
 template <bool kTransposed>
-void multiply_columns(long rows, long vectors, Tile t) {
-  const long tiles = (rows + kMostRows[vectors] - 1) / kMostRows[vectors];
-  const long smaller = rows / tiles, larger = rows % tiles;
-  for (long i = 0; i < tiles; ++i) {
-    const long count = smaller + (i < larger);
+void multiply_columns(int64_t rows, int64_t vectors, Tile t) {
+  const int64_t tiles = (rows + kMostRows[vectors] - 1) / kMostRows[vectors];
+  const int64_t smaller = rows / tiles, larger = rows % tiles;
+  for (int64_t i = 0; i < tiles; ++i) {
+    const int64_t count = smaller + (i < larger);
     Kernels<kTransposed, std::make_integer_sequence<int, kTableRows>>::table[vectors - 1][count - 1](t);
     t.a += kTransposed ? count : count * t.a_row;
     t.c += count * t.c_row;
@@ -92,11 +92,11 @@ void multiply_columns(long rows, long vectors, Tile t) {
 }
 
 template <bool kTransposed>
-void multiply_any(long rows, long columns, long depth, Matrix a, Matrix b, float* c, long c_row, Start start) {
-  long vectors = columns / kLanes;
-  for (long j = 0; vectors > 0;) {
+void multiply_any(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, float* c, int64_t c_row, Start start) {
+  int64_t vectors = columns / kLanes;
+  for (int64_t j = 0; vectors > 0;) {
     // Two at a time; an odd count ends with three, because a single vector wastes loads.
-    const long width = vectors == 3 || vectors == 1 ? vectors : 2;
+    const int64_t width = vectors == 3 || vectors == 1 ? vectors : 2;
     multiply_columns<kTransposed>(rows, width, {a.data, a.row, b.data + j, b.row, c + j, c_row, depth, start});
     j += width * kLanes;
     vectors -= width;
@@ -105,11 +105,11 @@ void multiply_any(long rows, long columns, long depth, Matrix a, Matrix b, float
 
 }  // namespace
 
-void multiply(long rows, long columns, long depth, Matrix a, Matrix b, float* c, long c_row, Start start) {
+void multiply(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, float* c, int64_t c_row, Start start) {
   multiply_any<false>(rows, columns, depth, a, b, c, c_row, start);
 }
 
-void multiply_transposed(long rows, long columns, long depth, Matrix a, Matrix b, float* c, long c_row) {
+void multiply_transposed(int64_t rows, int64_t columns, int64_t depth, Matrix a, Matrix b, float* c, int64_t c_row) {
   multiply_any<true>(rows, columns, depth, a, b, c, c_row, {});
 }
 

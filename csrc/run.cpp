@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <limits>
 
 #include "evaluation.hpp"
@@ -31,7 +32,7 @@ class Training {
   // The status that the run ends with.
   int64_t result() {
     double best = std::numeric_limits<double>::infinity();
-    for (long epoch = 0; epoch < run_.epochs; ++epoch) {
+    for (int64_t epoch = 0; epoch < run_.epochs; ++epoch) {
       train_epoch(epoch);
       run_.epochs_run = epoch + 1;
       const float* parameters = averaging_ ? average_.data() : network_.parameters();
@@ -55,15 +56,15 @@ class Training {
   }
 
  private:
-  static long most_rows(const std::vector<Slice>& slices) {
-    long most = 0;
+  static int64_t most_rows(const std::vector<Slice>& slices) {
+    int64_t most = 0;
     for (const Slice& slice : slices) most = std::max(most, slice.rows);
     return most;
   }
 
-  void train_epoch(long epoch) {
+  void train_epoch(int64_t epoch) {
     batches_.shuffle(epoch);
-    long step = epoch * static_cast<long>(slices_.size());
+    int64_t step = epoch * static_cast<int64_t>(slices_.size());
     for (const Slice& slice : slices_) {
       const Targets targets = batches_.load(slice, step);
       const Plane outputs =
@@ -82,13 +83,13 @@ class Training {
     float* mean = average_.data();
     if (!averaging_) std::copy_n(live, network_.size(), mean);
     averaging_ = true;
-    for (long i = 0; i < network_.size(); ++i) {
+    for (int64_t i = 0; i < network_.size(); ++i) {
       const float d = live[i] - mean[i];
       mean[i] = share < 0.5F ? mean[i] + share * d : live[i] - d * (1.0F - share);
     }
   }
 
-  void snapshot(const float* parameters, long epoch) {
+  void snapshot(const float* parameters, int64_t epoch) {
     run_.returned_epoch = epoch + 1;
     evaluation_.keep_outputs(parameters);
     if (run_.keep_parameters) network_.write(parameters, run_.parameters, run_.statistics);
@@ -96,7 +97,7 @@ class Training {
 
   RegimenRun& run_;
   std::vector<Slice> slices_;
-  long most_rows_;
+  int64_t most_rows_;
   Network network_;
   Batches batches_;
   Evaluation evaluation_;
@@ -116,7 +117,7 @@ void train(RegimenRun& run, const std::atomic<bool>& cancelled) {
     run.status = Training(run, cancelled).result();
   } catch (const Cancelled&) {
     run.status = REGIMEN_CANCELLED;
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {  // of memory: none left, or a size that no memory has
     run.status = REGIMEN_NO_MEMORY;
   }
   run.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - started).count();

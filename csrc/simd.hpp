@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 #if defined(__SSE2__)
 #include <immintrin.h>
 #endif
@@ -11,15 +12,15 @@
 namespace regimen {
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
-constexpr long kLanes = 16;
+constexpr int64_t kLanes = 16;
 #define REGIMEN_SPLAT(x) {x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x}
 #define REGIMEN_HALF_SPLAT(x) {x, x, x, x, x, x, x, x}
 #elif defined(__AVX2__)
-constexpr long kLanes = 8;
+constexpr int64_t kLanes = 8;
 #define REGIMEN_SPLAT(x) {x, x, x, x, x, x, x, x}
 #define REGIMEN_HALF_SPLAT(x) {x, x, x, x}
 #else
-constexpr long kLanes = 4;
+constexpr int64_t kLanes = 4;
 #define REGIMEN_SPLAT(x) {x, x, x, x}
 #define REGIMEN_HALF_SPLAT(x) {x, x}
 #endif
@@ -44,7 +45,7 @@ inline Vf load_unaligned(const float* p) { return *reinterpret_cast<const VfUnal
 // 0, 1, 2, … in 32-bit lanes.
 inline Vi lane_numbers() {
   Vi lanes;
-  for (long i = 0; i < kLanes; ++i) lanes[i] = static_cast<int32_t>(i);
+  for (int64_t i = 0; i < kLanes; ++i) lanes[i] = static_cast<int32_t>(i);
   return lanes;
 }
 
@@ -52,7 +53,7 @@ inline Vi lane_numbers() {
 inline Vf masked(Vi mask, Vf x) { return (Vf)(mask & (Vi)x); }
 
 // All ones in the lanes before `count`.
-inline Vi first_lanes(long count) { return lane_numbers() < splat(static_cast<int32_t>(count)); }
+inline Vi first_lanes(int64_t count) { return lane_numbers() < splat(static_cast<int32_t>(count)); }
 
 // Both return `x` where it is NaN (the second operand of the instruction), so that a diverged run is seen to have
 // diverged.
@@ -95,7 +96,7 @@ inline Vf square_root(Vf x) {
 #elif defined(__SSE2__)
   return (Vf)_mm_sqrt_ps((__m128)x);
 #else
-  for (long i = 0; i < kLanes; ++i) x[i] = std::sqrt(x[i]);
+  for (int64_t i = 0; i < kLanes; ++i) x[i] = std::sqrt(x[i]);
   return x;
 #endif
 }
@@ -141,11 +142,33 @@ inline Vq multiply_low_halves(Vq a, Vq b) {
 #endif
 }
 
+// Lane i of the result is lane Pick::from(i) of a and b, which are numbered one after the other.
+template <class Pick, int... i>
+inline Vf picked(Vf a, Vf b, std::integer_sequence<int, i...>) {
+#if defined(__clang__) || __GNUC__ >= 12
+  return __builtin_shufflevector(a, b, Pick::from(i)...);
+#else
+  return __builtin_shuffle(a, b, Vi{Pick::from(i)...});
+#endif
+}
+template <class Pick>
+inline Vf picked(Vf a, Vf b) {
+  return picked<Pick>(a, b, std::make_integer_sequence<int, kLanes>());
+}
+
+template <int kBy>
+struct Rotated {
+  static constexpr int from(int lane) { return (lane + kBy) % kLanes; }
+};
+
 // Always in the same order: halves, quarters, ….
+template <int kHalf = kLanes / 2>
 inline float sum_of_lanes(Vf x) {
-#pragma GCC unroll 4
-  for (int half = kLanes / 2; half > 0; half /= 2) x += __builtin_shuffle(x, lane_numbers() + splat(half));
-  return x[0];
+  if constexpr (kHalf > 0) {
+    return sum_of_lanes<kHalf / 2>(x + picked<Rotated<kHalf>>(x, x));
+  } else {
+    return x[0];
+  }
 }
 
 // Subnormal numbers are flushed while this lives: they cost a hundred times a normal addition, and mean nothing here.

@@ -8,15 +8,12 @@ namespace {
 
 // Lanes of two rows after one exchange: `kHigh` picks the row that keeps its upper blocks of `kStep` lanes.
 template <int kStep, bool kHigh>
-inline Vf exchange(Vf a, Vf b) {
-  Vi pick;
-  for (int lane = 0; lane < kLanes; ++lane) {
-    const bool upper = (lane & kStep) != 0;
+struct Exchanged {
+  static constexpr int from(int lane) {
     const int from_a = kHigh ? lane + kStep : lane, from_b = kLanes + (kHigh ? lane : lane - kStep);
-    pick[lane] = upper ? from_b : from_a;
+    return lane & kStep ? from_b : from_a;
   }
-  return __builtin_shuffle(a, b, pick);
-}
+};
 
 template <int kStep>
 inline void exchange_all(Vf (&row)[kLanes]) {
@@ -24,16 +21,16 @@ inline void exchange_all(Vf (&row)[kLanes]) {
   for (int i = 0; i < kLanes; ++i) {
     if (i & kStep) continue;
     const Vf a = row[i], b = row[i + kStep];
-    row[i] = exchange<kStep, false>(a, b);
-    row[i + kStep] = exchange<kStep, true>(a, b);
+    row[i] = picked<Exchanged<kStep, false>>(a, b);
+    row[i + kStep] = picked<Exchanged<kStep, true>>(a, b);
   }
 }
 
 }  // namespace
 
-void transpose(long rows, long columns, const float* from, long from_row, float* to, long to_row) {
-  for (long i = 0; i < rows; i += kLanes) {
-    for (long j = 0; j < columns; j += kLanes) {
+void transpose(int64_t rows, int64_t columns, const float* from, int64_t from_row, float* to, int64_t to_row) {
+  for (int64_t i = 0; i < rows; i += kLanes) {
+    for (int64_t j = 0; j < columns; j += kLanes) {
       Vf square[kLanes];
 #pragma GCC unroll 16
       for (int k = 0; k < kLanes; ++k) square[k] = load(from + (i + k) * from_row + j);
