@@ -90,9 +90,10 @@ def test_a_sampler_that_has_tried_everything_ends_the_search_for_good(
     study: Any = search(iris, **asked, sampler=sampler(), trainer=Made(iris))
     complete = [trial.params["decay"] for trial in study.trials if trial.state.name == "COMPLETE"]
     assert sorted(complete) == DECAYS
-    assert [trial.state.name for trial in study.trials].count("FAIL") <= 1
+    number = len(study.trials)
+    assert [trial.state.name for trial in study.trials].count("FAIL") == number - 4 <= 1
     again: Any = search(iris, **asked, sampler=sampler(), trainer=Made(iris))
-    assert len(again.trials) == len(study.trials)
+    assert len(again.trials) == number
     # Another sampler has more to ask.
     asked["trials"] = 6
     more: Any = search(iris, **asked, sampler=RandomSampler(seed=0), trainer=Made(iris))
