@@ -19,6 +19,7 @@ Batches::Batches(const RegimenRun& run, Network& network, int64_t most_rows)
   for (int set = 0; set < (run.mixing ? 2 : 1); ++set) {
     labels_[set].resize(static_cast<size_t>(most_rows));
     values_[set].resize(static_cast<size_t>(most_rows));
+    if (run.train.weights) weights_[set].resize(static_cast<size_t>(most_rows));
   }
   if (run.mixing) {
     partners_.resize(static_cast<size_t>(most_rows));
@@ -40,6 +41,7 @@ Targets Batches::load(Slice slice, int64_t step) {
     std::copy_n(run_.train.inputs + row * features, features, rows + r * row_leading);
     if (run_.train.labels) labels_[0][r] = static_cast<int32_t>(run_.train.labels[row]);
     if (run_.train.targets) values_[0][r] = run_.train.targets[row];
+    if (run_.train.weights) weights_[0][r] = run_.train.weights[row];
   }
   float share = 1.0F;
   if (run_.mixing) mix(slice.rows, step, share = static_cast<float>(run_.mixing[step]));
@@ -60,10 +62,11 @@ Targets Batches::load(Slice slice, int64_t step) {
   if (run_.input_noise > 0.0 || run_.input_threshold) {
     transpose(padded(features), x.columns, x.data, x.leading, rows, row_leading);
   }
-  Targets targets{{}, {}, share};
+  Targets targets{{}, {}, {}, share};
   for (int set = 0; set < (run_.mixing ? 2 : 1); ++set) {
     if (run_.train.labels) targets.labels[set] = labels_[set].data();
     if (run_.train.targets) targets.values[set] = values_[set].data();
+    if (run_.train.weights) targets.weights[set] = weights_[set].data();
   }
   return targets;
 }
@@ -77,6 +80,7 @@ void Batches::mix(int64_t rows, int64_t step, float share) {
     const int64_t partner = partners_[r];
     labels_[1][r] = labels_[0][partner];
     values_[1][r] = values_[0][partner];
+    if (run_.train.weights) weights_[1][r] = weights_[0][partner];
     float* own = x + r * row_leading;
     const float* other = mixed_.data() + partner * row_leading;
     // As torch.lerp(other, own, share), which is exact at both ends.

@@ -32,7 +32,7 @@ class Batches {
   const RegimenRun& run_;
   Network& network_;
   std::vector<int32_t> order_, partners_, labels_[2];
-  std::vector<float> values_[2];
+  std::vector<float> values_[2], weights_[2];
   Floats mixed_, masks_;
 };
 

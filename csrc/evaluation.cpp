@@ -31,7 +31,7 @@ Score Evaluation::score(const float* parameters, const RegimenPart& part, float*
     transpose(padded(count), padded(features), rows_.data(), row_leading, inputs_.data(), kRows);
     const Plane z = network_.evaluate(parameters, inputs_.data(), count);
     add_score(criterion_, z, count, part.labels ? part.labels + first : nullptr,
-              part.targets ? part.targets + first : nullptr, score);
+              part.targets ? part.targets + first : nullptr, part.weights ? part.weights + first : nullptr, score);
     if (!outputs) continue;
     for (int64_t r = 0; r < count; ++r) {
       for (int64_t c = 0; c < classes; ++c) outputs[(first + r) * classes + c] = z.data[c * z.leading + r];
@@ -47,7 +47,7 @@ bool Evaluation::measure(const float* parameters, int64_t epoch) {
     float* outputs = part->every_output;
     if (outputs) outputs += epoch * part->rows * criterion_.classes;
     const Score measured = score(parameters, *part, outputs);
-    part->losses[epoch] = measured.loss / static_cast<double>(part->rows);
+    part->losses[epoch] = measured.loss / (part->weights ? measured.weight : static_cast<double>(part->rows));
     if (part->accuracies) part->accuracies[epoch] = static_cast<double>(measured.correct) / static_cast<double>(part->rows);
     finite = finite && std::isfinite(part->losses[epoch]);
   }

@@ -52,6 +52,7 @@ typedef struct {
   const float* inputs;
   const int64_t* labels;
   const float* targets;
+  const float* weights; /* [rows], of the training rows 1 in the mean; or null: all rows count alike */
   float* outputs;       /* [rows][outputs] at the returned epoch, or null */
   float* every_output;  /* [epochs][rows][outputs] after every epoch, or null */
   double* losses;       /* [epochs], plain criterion */

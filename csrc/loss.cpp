@@ -18,10 +18,21 @@ void cross_entropy_gradient(const Criterion& criterion, Plane z, int64_t rows, c
   for (int64_t c = 0; c < classes; ++c) all += weight_of(criterion, c);
   for (int64_t r = 0; r < rows; ++r) total += weight_of(criterion, targets.labels[0][r]);
   const float inverse = static_cast<float>(1.0 / total), spread = smooth * static_cast<float>(all);
-  // scratch[r]: the sum of row r's targets, over the total weight.
+  // scratch[r]: the sum of row r's targets, over the total weight; weight[r]: the row's own, mixed with its partner's.
+  const float* const* weights = targets.weights;
+  float* weight = scratch + z.columns;
   for (int64_t r = 0; r < z.columns; ++r) {
     float own = 0.0F;
-    if (r < rows) {
+    if (r < rows && weights[0]) {
+      own = weights[0][r] * weight_of(criterion, targets.labels[0][r]);
+      weight[r] = weights[0][r];
+      if (targets.labels[1]) {
+        const float other = weights[1][r] * weight_of(criterion, targets.labels[1][r]);
+        own = targets.share * own + (1.0F - targets.share) * other;
+        weight[r] = targets.share * weight[r] + (1.0F - targets.share) * weights[1][r];
+      }
+      own = (sharp * own + spread * weight[r]) * inverse;
+    } else if (r < rows) {
       own = weight_of(criterion, targets.labels[0][r]);
       if (targets.labels[1]) {
         own = targets.share * own + (1.0F - targets.share) * weight_of(criterion, targets.labels[1][r]);
@@ -47,20 +58,36 @@ void cross_entropy_gradient(const Criterion& criterion, Plane z, int64_t rows, c
     const Vi present = first_lanes(rows - i);
     for (int64_t c = 0; c < classes; ++c) {
       float* at = z.data + c * z.leading + i;
-      store(at, masked(present, load(at) * scale - splat(smooth * weight_of(criterion, c) * inverse)));
+      const Vf even = splat(smooth * weight_of(criterion, c) * inverse);
+      store(at, masked(present, load(at) * scale - (weights[0] ? even * load(weight + i) : even)));
     }
   }
   for (int set = 0; set < 2 && targets.labels[set]; ++set) {
     const float share = !targets.labels[1] ? 1.0F : set == 0 ? targets.share : 1.0F - targets.share;
     for (int64_t r = 0; r < rows; ++r) {
       const int64_t label = targets.labels[set][r];
-      z.data[label * z.leading + r] -= share * sharp * weight_of(criterion, label) * inverse;
+      const float own = share * sharp * weight_of(criterion, label) * inverse;
+      z.data[label * z.leading + r] -= weights[0] ? own * weights[set][r] : own;
     }
   }
 }
 
 void squared_error_gradient(Plane z, int64_t rows, const Targets& targets) {
   const float scale = 2.0F / static_cast<float>(rows);
+  if (targets.weights[0]) {
+    for (long r = 0; r < z.columns; ++r) {
+      float slope = 0.0F;
+      if (r < rows) {
+        slope = targets.weights[0][r] * (z.data[r] - targets.values[0][r]);
+        if (targets.values[1]) {
+          const float other = targets.weights[1][r] * (z.data[r] - targets.values[1][r]);
+          slope = targets.share * slope + (1.0F - targets.share) * other;
+        }
+      }
+      z.data[r] = slope * scale;
+    }
+    return;
+  }
   for (int64_t r = 0; r < z.columns; ++r) {
     float target = 0.0F;
     if (r < rows) {
@@ -79,12 +106,13 @@ void loss_gradient(const Criterion& criterion, Plane outputs, int64_t rows, cons
   cross_entropy_gradient(criterion, outputs, rows, targets, scratch);
 }
 
-void add_score(const Criterion& criterion, Plane z, int64_t rows, const int64_t* labels,
-               const float* values, Score& score) {
+void add_score(const Criterion& criterion, Plane z, int64_t rows, const int64_t* labels, const float* values,
+               const float* weights, Score& score) {
+  for (int64_t r = 0; weights && r < rows; ++r) score.weight += static_cast<double>(weights[r]);
   if (criterion.squared_error) {
     for (int64_t r = 0; r < rows; ++r) {
       const double d = static_cast<double>(z.data[r]) - static_cast<double>(values[r]);
-      score.loss += d * d;
+      score.loss += weights ? static_cast<double>(weights[r]) * d * d : d * d;
     }
     return;
   }
@@ -107,7 +135,8 @@ void add_score(const Criterion& criterion, Plane z, int64_t rows, const int64_t*
     for (int64_t lane = 0; lane < count; ++lane) {
       const int64_t label = labels[i + lane];
       const double own = z.data[label * z.leading + i + lane];
-      score.loss += (static_cast<double>(highest[lane]) - own) + std::log1p(static_cast<double>(others[lane]));
+      const double loss = (static_cast<double>(highest[lane]) - own) + std::log1p(static_cast<double>(others[lane]));
+      score.loss += weights ? static_cast<double>(weights[i + lane]) * loss : loss;
       score.correct += best[lane] == label;
     }
   }

@@ -24,7 +24,7 @@ class Training {
         updater_(run.update),
         criterion_{run.criterion == REGIMEN_SQUARED_ERROR, run.label_smoothing, run.class_weights,
                    run.block[run.blocks - 1].outputs},
-        scratch_(leading(most_rows_)) {
+        scratch_(2 * leading(most_rows_)) {
     network_.read(run.parameters);
     if (run.shares) average_ = Floats(network_.size());
   }

@@ -58,8 +58,6 @@ def why_not(run: Run) -> str | None:
         return f"trains multilayer perceptrons only, not {type(run.model).__name__}"
     if isinstance(run.data, Samples) and run.data.whole:
         return "trains on floats only, not on whole numbers"
-    if run.data.weights is not None:
-        return "has no weights of rows"
     for name in ("augmentation", "cutmix"):
         if getattr(recipe, name):
             return f"has no {name}"
@@ -282,13 +280,17 @@ class NativeTraining(Training):
     def _held_out(self, name: str) -> native_types.Part:
         if name not in self.data.x:
             return native_types.Part()
-        return self._part(name, self._inputs(name), self.data.y[name])
+        return self._part(name, self._inputs(name), self.targets.get(name, self.data.y[name]))
 
     def _part(self, name: str, x: Tensor | None, y: Tensor | None) -> native_types.Part:
         if x is None or y is None:
             return native_types.Part()
         memory, epochs, wide = self.memory, self.recipe.epochs, self.data.outputs
         part = native_types.Part(rows=len(x), inputs=memory.address(x, np.float32))
+        weighted = y.dim() == 2
+        if weighted:
+            y, weights = y.unbind(1)
+            part.weights = memory.address(weights, np.float32)
         if self._classifies:
             part.labels = memory.address(y, np.int64)
         else:
@@ -296,7 +298,8 @@ class NativeTraining(Training):
         if name != "test":
             self.losses[name] = memory.room(epochs)
             part.losses = pointer(self.losses[name])
-        if name == "validation" and self.run.metric == "accuracy":
+        # The library counts which rows are right, and knows no other metric.
+        if name == "validation" and self.run.metric == "accuracy" and not weighted:
             self.accuracies = memory.room(epochs)
             part.accuracies = pointer(self.accuracies)
         elif name == "validation":

@@ -79,6 +79,7 @@ class Part(ctypes.Structure):
         ("inputs", c_void_p),
         ("labels", c_void_p),
         ("targets", c_void_p),
+        ("weights", c_void_p),
         ("outputs", c_void_p),
         ("every_output", c_void_p),
         ("losses", c_void_p),
