@@ -132,6 +132,9 @@ def relu_noisy(x: Tensor, key: Key, step: int | Tensor, noise: Noise, *, inplace
     if needs_tensors() or not _is_plain(x) or forward_ad._current_level >= 0:
         z = noisy(torch.relu(x), key, step, noise)
         return x.copy_(z) if inplace else z
+    # A backward written in Python would take longer than the two of PyTorch.
+    if not inplace and x.numel() <= KEPT_ELEMENTS and (mask := _small_mask(x, key, step, noise)) is not None:
+        return torch.mul(torch.relu(x), mask)
     y: Tensor = _EagerRelu.apply(x, key, step, noise, inplace)  # type: ignore[no-untyped-call]
     return y
 

@@ -40,7 +40,8 @@ class ReLUDropout(_Masking):
         networks from overfitting", JMLR 15, section 4.
 
     Note:
-        Where a dropped element has an infinite gradient, ReLU and dropout apart give NaN for it, this layer 0.
+        Up to 4,096 float32 elements it is ReLU and a product with the mask, which takes less time there. Where a
+        dropped element has an infinite gradient, ReLU and dropout apart give NaN for it, this layer above that size 0.
     """
 
     _apply_noise = staticmethod(relu_noisy)
