@@ -146,6 +146,8 @@ def test_auto_trains_what_a_study_finds_on_all_rows(flowers: Any) -> None:
     assert found.data.rows.train < len(flowers[0])
     assert model.recipe_.lr == 0.01
     assert len(found.runs) <= 21
+    assert len(model.model_.states) == 5
+    assert len(model.set_params(networks=2).fit(*flowers).model_.states) == 2
     assert not hasattr(model.set_params(recipe=None).fit(*flowers), "study_")
 
 

@@ -32,6 +32,13 @@ def test_every_field_of_a_recipe_is_an_argument_of_the_same_name() -> None:
     assert fields - {*CLASS_FIELDS} == fields & {*RegimenRegressor().get_params()}
 
 
+def test_a_study_starts_from_a_larger_network_than_a_plain_fit() -> None:
+    made = (RegimenRegressor(recipe=recipe) for recipe in ("auto", None))
+    automatic, plain = ((model._network(3_000), model._recipe(3_000)) for model in made)
+    assert automatic[0].hidden > plain[0].hidden
+    assert automatic[1] == plain[1].replace(epochs=40)
+
+
 def test_a_large_table_gets_another_network_and_recipe_than_a_small_one() -> None:
     source = np.random.default_rng(1)
     for rows, hidden, epochs in ((1_999, (128,), 40), (2_000, (128, 64), 20)):

@@ -33,12 +33,12 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
 
     Args:
         hidden: Widths of the hidden layers, () for a linear model; None is (128,) below 2,000 rows and (128, 64) from
-            there on.
+            there on, and with `recipe="auto"` (256, 128).
         activation: After each hidden layer: relu, leaky_relu, tanh, gelu, silu or sigmoid.
         recipe: What is done to the network and its training: None for the default (Adam on a falling cosine
             from 0.01, 40 epochs; from 2,000 rows on from 0.005, 20 epochs; batches of 32, dropout 0.1); a
             `regimen.Recipe`; TOML or the path of a TOML file; or `"auto"`, which lets a study of the rows trained on
-            find one inside `fit`.
+            find one inside `fit`, from the default with 40 epochs (20 from 20,000 rows on).
         optimizer: A name (sgd, adam, adamw, rmsprop, adagrad), a table such as `{"name": "sgd", "momentum": 0.9}`, or
             an optimizer of `regimen.techniques`. This and the following arguments are the fields of `regimen.Recipe`,
             described there; None leaves what `recipe` says.
@@ -66,12 +66,13 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
         averaging: A name or table (`"ema"`), or `"none"`.
         early_stopping: True, False, a table such as `{"patience": 10}`, or an `EarlyStopping`; 15 % of the rows then
             choose the epoch and are not trained on.
-        networks: How many networks are trained from different keys; their probabilities are averaged.
+        networks: How many networks are trained from different keys; their probabilities are averaged. None is 1, and 5
+            with `recipe="auto"`.
         validation_fraction: Share of the rows held out of training, in (0, 1), for `validation_curve_` and for the
             calibration; None holds out none, or 15 % for the calibration.
         calibration: `temperature` divides the logits by the one number that fits the rows held out best; none.
         metric: What the study of `recipe="auto"` is about; None is accuracy, as `score` measures it.
-        budget: Limit on that study, such as 60s or 300runs; None for its usual extent.
+        budget: Limit on that study, such as 60s or 300runs; None for its usual extent. The networks follow it.
         engine: auto, native, stacked or reference.
         n_jobs: Networks trained at a time; None or -1 for one on each processor core.
         random_state: A seed from 0 to 2^64 - 1, a `RandomState` or `Generator` of NumPy that seeds are drawn from, or
@@ -133,7 +134,7 @@ class RegimenClassifier(ClassifierMixin, Perceptron):  # type: ignore[misc] # sc
         early_stopping: Any = None,
         label_smoothing: float | None = None,
         class_weights: str | None = None,
-        networks: int = 1,
+        networks: int | None = None,
         validation_fraction: float | None = None,
         calibration: str = "none",
         metric: str | None = None,

@@ -25,7 +25,7 @@ from regimen.estimators.inputs import (
     read_cells,
     read_weights,
 )
-from regimen.estimators.recipes import AUTO, FIELDS, default_hidden, resolve_recipe
+from regimen.estimators.recipes import AUTO, AUTO_NETWORKS, FIELDS, default_hidden, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
 from regimen.estimators.training import Trained, divide, fresh_networks, train_networks, training_table, weighted
 from regimen.models import MLP
@@ -70,7 +70,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         clip_norm: float | str | None = None,
         averaging: Any = None,
         early_stopping: Any = None,
-        networks: int = 1,
+        networks: int | None = None,
         validation_fraction: float | None = None,
         metric: str | None = None,
         budget: str | None = "60s",
@@ -155,7 +155,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             model=self._network(table.n),
             metric=self._metric(),
             seed=seed,
-            networks=self.networks,
+            networks=self._count,
             engine=self.engine,
             processes=self._processes(),
         )
@@ -167,7 +167,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         self._after_fit(trained, table, weights)
         if self.verbose:
             print(
-                f"{type(self).__name__}: {self.networks} x {self.model_.model.name}, {self.n_iter_} epochs on "
+                f"{type(self).__name__}: {self._count} x {self.model_.model.name}, {self.n_iter_} epochs on "
                 f"{len(trained.split.train)} rows, training loss {self.loss_curve_[-1]:.4g} ({self.engine_} engine)"
             )
         return self
@@ -187,7 +187,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
                 model=self._network(table.n),
                 metric=self._metric(),
                 seed=seed,
-                networks=self.networks,
+                networks=self._count,
             )
             self.notes_, self.loss_curve_, self.validation_curve_ = table.notes, [], []
             self.n_iter_, self._progress = 0, Progress(mean_weight=mean_weight(weights))
@@ -285,12 +285,19 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             )
 
     def _network(self, rows: int) -> MLP:
-        hidden = default_hidden(rows) if self.hidden is None else tuple(self.hidden)
+        hidden = default_hidden(rows, automatic=self._automatic) if self.hidden is None else tuple(self.hidden)
         return MLP(hidden=hidden, activation=self.activation)
 
     @property
     def _automatic(self) -> bool:
         return isinstance(self.recipe, str) and self.recipe == AUTO
+
+    @property
+    def _count(self) -> int:
+        """How many networks are trained."""
+        if self.networks is None:
+            return AUTO_NETWORKS if self._automatic else 1
+        return self.networks
 
     def _recipe(self, rows: int) -> Recipe:
         return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
@@ -311,8 +318,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         return findings.model.recipe
 
     def _check_arguments(self) -> None:
-        if isinstance(self.networks, bool) or not isinstance(self.networks, numbers.Integral) or self.networks < 1:
-            raise OptionError(f"networks: expected a whole number >= 1, got {self.networks!r}")
+        given = self._count
+        if isinstance(given, bool) or not isinstance(given, numbers.Integral) or given < 1:
+            raise OptionError(f"networks: expected None or a whole number >= 1, got {given!r}")
         fraction = self.validation_fraction
         if fraction is not None and not (isinstance(fraction, numbers.Real) and 0 < fraction < 1):
             raise OptionError(f"validation_fraction: expected None or a number in (0, 1), got {fraction!r}")
