@@ -169,7 +169,7 @@ def test_optional_fields_are_switched_on_by_name_and_off_by_a_word() -> None:
         ({"recipe": 3}, OptionError, "recipe: expected None, 'auto', a regimen.Recipe"),
         ({"recipe": "nowhere.toml"}, RecipeError, "expected a recipe in TOML at nowhere.toml"),
         ({"recipe": "droput = 0.5"}, RecipeError, "did you mean 'dropout'"),
-        ({"networks": 0}, OptionError, "networks: expected a whole number >= 1"),
+        ({"networks": 0}, OptionError, "networks: expected None or a whole number >= 1"),
         ({"validation_fraction": 1.0}, OptionError, "validation_fraction: expected None or a number"),
         ({"n_jobs": 0}, OptionError, "n_jobs: expected None, -1 or a number"),
         ({"random_state": -1}, OptionError, "random_state: expected a whole number from 0"),
