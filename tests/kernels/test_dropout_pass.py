@@ -1,12 +1,15 @@
 """One pass of noise in C++ equals masks and products by PyTorch to the bit, on every instruction set."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from regimen.errors import EngineError, OptionError
 from regimen.kernels import (
@@ -209,6 +212,26 @@ def test_by_operations_and_by_the_kernels_every_shape_is_the_same(rows: int, wid
     for shape in ((rows, width), (rows, width, 3), (rows, width, 2, 3), (rows, width, 1, 2, 2)):
         x = numbers(*shape)
         assert same(add_noise(x, key, 7, masking(form)), add_noise_by_operations(x, key, 7, masking(form)))
+
+
+class WithoutFloat64(TorchDispatchMode):
+    """A device that has no float64, as Apple's GPUs."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        if any(isinstance(one, Tensor) and one.dtype == torch.float64 for one in tree_leaves(result)):
+            raise TypeError(f"{func}: no float64 here")
+        return result
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("form", [Form.ELEMENTS, Form.CHANNELS, Form.ROWS])
+@pytest.mark.parametrize("noise", [masking, shifting])
+def test_masks_by_operations_need_no_float64(noise: Callable[[Form], Noise], form: Form, dtype: torch.dtype) -> None:
+    x = numbers(3, 8, 5, dtype=dtype)
+    with WithoutFloat64():
+        y = add_noise_by_operations(x, KEY, STEP, noise(form))
+    assert same(y, add_noise(x, KEY, STEP, noise(form)))
 
 
 @pytest.mark.parametrize("forced", ["", "none"])

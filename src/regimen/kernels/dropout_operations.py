@@ -31,16 +31,12 @@ def add_noise_by_operations(x: Tensor, key: int, step: int, noise: Noise) -> Ten
     else:
         shared = 2 if noise.form is Form.CHANNELS else 1
         kept = kept.reshape(*kept.shape[:shared], *(1,) * (x.dim() - shared))
-    y = wide * torch.where(kept, *_constants(wide, noise.scale, 0.0))
+    # Numbers of Python are rounded once, to the tensor's type. As tensors of float64, which not every device has, they
+    # would also have to be copied there.
+    y = wide * kept * noise.scale
     if noise.kept_shift != 0.0 or noise.dropped_shift != 0.0:
-        y = y + torch.where(kept, *_constants(wide, noise.kept_shift, noise.dropped_shift))
+        y = torch.where(kept, y + noise.kept_shift, y + noise.dropped_shift)
     return y.to(x.dtype)
-
-
-def _constants(like: Tensor, first: float, second: float) -> tuple[Tensor, Tensor]:
-    """Return the two numbers, each rounded once from float64."""
-    pair = torch.tensor([first, second], dtype=torch.float64, device=like.device).to(like.dtype)
-    return pair[0], pair[1]
 
 
 def _rows_and_features(shape: torch.Size) -> tuple[int, int]:
