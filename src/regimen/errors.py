@@ -28,6 +28,19 @@ class OptionError(InputError):
     """An option of the command line or an argument of the public API that can not be honoured."""
 
 
+class BudgetError(OptionError):
+    """A budget that is too small for the least that a study can be.
+
+    Attributes:
+        least: What that takes, in the budget's unit.
+        room: What the budget leaves for it, in the same unit; below `least`.
+    """
+
+    def __init__(self, message: str, *, least: float, room: float) -> None:
+        super().__init__(message)
+        self.least, self.room = least, room
+
+
 class StoreError(InputError):
     """A study folder that is in use, damaged, or belongs to another study."""
 

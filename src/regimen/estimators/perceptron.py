@@ -27,13 +27,15 @@ from regimen.estimators.inputs import (
 )
 from regimen.estimators.recipes import AUTO, AUTO_NETWORKS, FIELDS, default_hidden, resolve_recipe
 from regimen.estimators.saving import read_estimator, write_estimator
+from regimen.estimators.studying import study_within
 from regimen.estimators.training import Trained, divide, fresh_networks, train_networks, training_table, weighted
 from regimen.models import MLP
 from regimen.models.layers import Activation
 from regimen.records import Task
 from regimen.run import Recipe
 from regimen.streams import check_key
-from regimen.study import Study, StudyOptions
+from regimen.study import StudyOptions
+from regimen.study.findings import Findings
 
 
 class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no types
@@ -144,10 +146,13 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         self._check_arguments()
         seed, recipe = self._seed(), self._recipe(table.n)
         self.__dict__.pop("study_", None)
+        notes = table.notes
         # First of all: rows that judge the networks must not choose the recipe.
         split = divide(table, seed, self._held_out())
         if self._automatic:
-            recipe = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
+            found, note = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
+            self.study_, recipe = found.results, found.model.recipe
+            notes = (*notes, *filter(None, [note]))
         trained = train_networks(
             table,
             split,
@@ -159,7 +164,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             engine=self.engine,
             processes=self._processes(),
         )
-        self.model_, self.recipe_, self.notes_ = trained.model, trained.model.recipe, table.notes
+        self.model_, self.recipe_, self.notes_ = trained.model, trained.model.recipe, notes
         self.loss_curve_, self.validation_curve_ = trained.train_losses, trained.validation_losses
         self.n_iter_, self.engine_ = trained.epochs, trained.engine
         mean = mean_weight(None if weights is None else weights[split.train])
@@ -302,8 +307,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _recipe(self, rows: int) -> Recipe:
         return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
 
-    def _searched(self, table: Table, model: MLP, recipe: Recipe, seed: int) -> Recipe:
-        """Return the recipe that a study of the table finds, with `recipe` as its baseline."""
+    def _searched(self, table: Table, model: MLP, recipe: Recipe, seed: int) -> tuple[Findings, str]:
+        """Return what a study of the table finds, with `recipe` as its baseline, and a note about it or ""."""
         options = StudyOptions(
             model=model,
             baseline=recipe,
@@ -313,9 +318,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             processes=self._processes(),
             seed=seed,
         )
-        findings = Study(data=table, options=options).run()
-        self.study_ = findings.results
-        return findings.model.recipe
+        return study_within(table, options)
 
     def _check_arguments(self) -> None:
         given = self._count

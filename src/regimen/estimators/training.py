@@ -10,6 +10,7 @@ from regimen.data import Split, Table, pair_split
 from regimen.data.frames import rows_of, with_target
 from regimen.data.keeping import keeping
 from regimen.data.row_weights import RowWeights
+from regimen.data.tables import Rows
 from regimen.engine import train
 from regimen.engine.reference import Training
 from regimen.errors import EngineError
@@ -86,16 +87,13 @@ def weighted(table: Table, weights: Weights | None) -> Table:
 
 def training_table(table: Table, split: Split) -> Table:
     """Return the rows trained on as a table of their own: the table itself where none are held out."""
-    if not len(split.validation):
-        return table
-    rows = with_target(
-        rows_of(table, split.train),
-        table.y[split.train],
-        task=table.task,
-        classes=table.classes,
-        target=table.target,
-    )
-    return weighted(rows, None if table.weights is None else table.weights.values[split.train])
+    return part_of(table, split.train) if len(split.validation) else table
+
+
+def part_of(table: Table, rows: Rows) -> Table:
+    """Return some rows as a table of their own, with their weights."""
+    part = with_target(rows_of(table, rows), table.y[rows], task=table.task, classes=table.classes, target=table.target)
+    return weighted(part, None if table.weights is None else table.weights.values[rows])
 
 
 @keeping()

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from regimen.data import Samples
-from regimen.errors import OptionError, RecipeError
+from regimen.errors import BudgetError, OptionError, RecipeError
 from regimen.models import ConvNet, Model, OwnModule
 from regimen.records import Task
 from regimen.run import Recipe
@@ -167,7 +167,7 @@ def fit(
     down to eight, and then both until nothing is left but a pilot.
 
     Raises:
-        OptionError: Not even the smallest shape fits.
+        BudgetError: Not even the smallest shape fits.
 
     Example:
         >>> arms = [Arm(name=n, technique=n, setting={}) for n in "abcdefghijkl"]
@@ -180,9 +180,11 @@ def fit(
         if cost(shape) <= limit:
             return shape
     least = min(map(cost, shapes))
-    raise OptionError(
+    raise BudgetError(
         f"--budget: one technique alone takes {math.ceil(least)} {unit}, and there is room for {math.floor(limit)}; "
-        "raise it"
+        "raise it",
+        least=least,
+        room=limit,
     )
 
 

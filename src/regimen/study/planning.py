@@ -43,7 +43,8 @@ def make_plan(
         command: Command line, for the record.
 
     Raises:
-        OptionError: The options do not fit the data, a part can not be scored, or the budget is too small for anything.
+        OptionError: The options do not fit the data, or a part can not be scored.
+        BudgetError: The budget is too small for anything.
     """
     table = layout.table
     first = layout.search_pair(options.seed, 0)[1]
