@@ -160,7 +160,7 @@ def test_auto_studies_none_of_the_rows_held_out(flowers: Any, monkeypatch: pytes
             studied.append(self.data)
             return super().run()
 
-    monkeypatch.setattr("regimen.estimators.perceptron.Study", Recorded)
+    monkeypatch.setattr("regimen.estimators.studying.Study", Recorded)
     model = RegimenClassifier(recipe="auto", budget="21runs", n_jobs=1, **QUICK | extra).fit(*flowers)
     table = model._new_table(*flowers)
     split = divide(table, 0, extra.get("validation_fraction", 0.15))
