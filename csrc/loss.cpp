@@ -21,7 +21,7 @@ void cross_entropy_gradient(const Criterion& criterion, Plane z, int64_t rows, c
   // scratch[r]: the sum of row r's targets, over the total weight; weight[r]: the row's own, mixed with its partner's.
   const float* const* weights = targets.weights;
   float* weight = scratch + z.columns;
-  for (long r = 0; r < z.columns; ++r) {
+  for (int64_t r = 0; r < z.columns; ++r) {
     float own = 0.0F;
     if (r < rows && weights[0]) {
       own = weights[0][r] * weight_of(criterion, targets.labels[0][r]);
