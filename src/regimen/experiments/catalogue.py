@@ -160,7 +160,7 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         home="technique_weights:weight_regularization",
         seconds_quick=3.0,
-        seconds=1000.0,
+        seconds=800.0,
     ),
     Entry(
         name="techniques/dropout",
@@ -191,7 +191,7 @@ ENTRIES: tuple[Entry, ...] = (
         mistakes=("The formula printed for He normal counts the gain twice.",),
         home="technique_initialization:initialization",
         seconds_quick=3.0,
-        seconds=650.0,
+        seconds=500.0,
     ),
     Entry(
         name="techniques/learning-rate",
@@ -217,7 +217,7 @@ ENTRIES: tuple[Entry, ...] = (
         mistakes=("The figure is that of a network at the beginning of its training, which the scaling moves along.",),
         home="technique_inputs:input_normalization",
         seconds_quick=3.0,
-        seconds=620.0,
+        seconds=480.0,
     ),
     Entry(
         name="techniques/batch-normalization",
@@ -231,7 +231,7 @@ ENTRIES: tuple[Entry, ...] = (
         ),
         home="technique_batch_norm:batch_normalization",
         seconds_quick=4.0,
-        seconds=2700.0,
+        seconds=1900.0,
     ),
     Entry(
         name="techniques/optimizers",
