@@ -250,9 +250,9 @@ def test_so_does_one_with_a_sampler_of_its_own_even_killed_twice(iris: Table, wh
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("made", MADE)
-def test_a_kill_at_any_fourth_write_changes_nothing(iris: Table, whole: Whole, made: str) -> None:
+def test_a_kill_at_any_eleventh_write_changes_nothing(iris: Table, whole: Whole, made: str) -> None:
     storage, trials = whole(made)
-    differing = [life for life in range(1, len(storage.log), 4) if resumed(iris, made, life) != trials]
+    differing = [life for life in range(1, len(storage.log), 11) if resumed(iris, made, life) != trials]
     assert differing == []
 
 
