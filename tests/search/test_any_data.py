@@ -1,7 +1,5 @@
 """Searches over images, regression and networks of the user's own: only what fits them is searched."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import optuna
 import pytest
@@ -12,14 +10,6 @@ from regimen.run import Recipe
 from regimen.search import search
 
 QUICK = {"trials": 4, "bundle": 4, "pairs": 2, "confirm": 2, "processes": 1}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
 
 
 class Net(nn.Module):

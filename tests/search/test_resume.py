@@ -1,7 +1,7 @@
 """An interrupted search goes on as if nothing had been: the same trials, values and winner, bit for bit."""
 
 import importlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import optuna
@@ -16,7 +16,7 @@ from optuna.samplers import (
     TPESampler,
 )
 
-from regimen.data import Table, load
+from regimen.data import Table
 from regimen.models import MLP
 from regimen.records import RunResult
 from regimen.run import Recipe, Run
@@ -125,24 +125,11 @@ class Formula:
         return results
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(level)
-
-
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the confirmation, and let trials belong to a process that is dead by now."""
     monkeypatch.setattr(importlib.import_module("regimen.search.search"), "_conclude", lambda study, *_: study)
     monkeypatch.setattr("regimen.search.bundles.owner", lambda: [*owner()[:2], -1])
-
-
-@pytest.fixture(scope="module")
-def iris() -> Table:
-    return load("iris")
 
 
 def space(trial: optuna.Trial, baseline: Recipe) -> Recipe:

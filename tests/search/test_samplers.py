@@ -1,7 +1,7 @@
 """Samplers of any kind: seeded by trial and parameter, given back as they were, and ended where they begin again."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,6 @@ from optuna.samplers import BruteForceSampler, GridSampler, PartialFixedSampler,
 
 from regimen.search.exhaustion import exhausted, exhaustive
 from regimen.search.repeating import ENTROPY, Repeating, generators, repeating, seed
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(level)
 
 
 class Own(optuna.samplers.BaseSampler):

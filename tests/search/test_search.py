@@ -26,19 +26,6 @@ BASELINE = Recipe(epochs=2, lr=0.02)
 SMALL: dict[str, Any] = {"model": MLP(hidden=(4,)), "baseline": BASELINE, "confirm": 2, "metric": "log_loss"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    yield
-    optuna.logging.set_verbosity(level)
-
-
-@pytest.fixture(scope="module")
-def iris() -> Table:
-    return load("iris")
-
-
 def loss(run: Run) -> float:
     """A loss whose best recipe is known: weight decay 0.1 and no dropout; pairs differ a little."""
     return 1.0 + abs(run.recipe.weight_decay - 0.1) + sum(run.recipe.rates) + run.key % 100 / 1e5

@@ -1,7 +1,7 @@
 """A search beside Optuna's own ways: grids that end, constraints, storages of others, choices that are not stored."""
 
 import importlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import optuna
 import pytest
 from optuna.samplers import BruteForceSampler, GridSampler, RandomSampler, TPESampler
 
-from regimen.data import Table, load
+from regimen.data import Table
 from regimen.engine import Trainer
 from regimen.errors import OptionError, StoreError
 from regimen.models import MLP
@@ -30,19 +30,6 @@ ASKED: dict[str, Any] = {
     "trials": 6,
 }
 pytestmark = pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.CRITICAL)
-    yield
-    optuna.logging.set_verbosity(level)
-
-
-@pytest.fixture(scope="module")
-def iris() -> Table:
-    return load("iris")
 
 
 class Made:
