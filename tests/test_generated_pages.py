@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("script", ["docs_tables", "docs_experiments", "readme_figures"])
+@pytest.mark.parametrize("script", ["docs_tables", "docs_experiments", "docs_estimators", "readme_figures"])
 def test_what_a_script_writes_into_the_documentation_is_current(script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "scripts")
     files = importlib.import_module(script).files()

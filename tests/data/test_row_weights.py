@@ -233,3 +233,12 @@ def test_only_ratios_matter() -> None:
     np.testing.assert_allclose(weights.of(rows), W[rows] / W[rows].mean())
     np.testing.assert_allclose(weights.of(rows), scaled.of(rows))
     assert weights.worth == pytest.approx(W.sum() ** 2 / (W**2).sum()) == pytest.approx(scaled.worth)
+
+
+@pytest.mark.parametrize(
+    ("least", "said"), [(1, "two classes with 5 or more rows, got 1"), (50, "20 rows with a target, got 10")]
+)
+def test_too_few_rows_are_told_with_those_left_out_for_their_weight(least: int, said: str) -> None:
+    kept = (Y == 0) if least == 1 else np.arange(ROWS) >= least
+    with pytest.raises(DataError, match=rf"{said}.*left out {ROWS - kept.sum()} rows of .* whose weight in 'w' is 0"):
+        from_frame(frame(w=np.where(kept, W, 0.0)), "y", weights="w")

@@ -147,6 +147,7 @@ def test_auto_trains_what_a_study_finds_on_all_rows(flowers: Any) -> None:
     assert model.recipe_.lr == 0.01
     assert len(found.runs) <= 21
     assert len(model.model_.states) == 5
+    assert f"on {found.design.pairs} pairs says: " in model.notes_[-1]
     assert len(model.set_params(networks=2).fit(*flowers).model_.states) == 2
     assert not hasattr(model.set_params(recipe=None).fit(*flowers), "study_")
 

@@ -32,9 +32,11 @@ def too_small_by(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], Studied]:
                 studied.append((self.data, self.options))
                 if self.data.n == ROWS:
                     raise BudgetError("too small", least=10 * times, room=10.0)
-                return SimpleNamespace(results=self.data.n, model=SimpleNamespace(recipe=Recipe(epochs=1)))
+                results = SimpleNamespace(techniques="ab", design=SimpleNamespace(pairs=4), rows=self.data.n)
+                return SimpleNamespace(results=results, model=SimpleNamespace(recipe=Recipe(epochs=1)))
 
         monkeypatch.setattr(studying, "Study", Study)
+        monkeypatch.setattr(studying, "verdict_sentence", lambda results: f"{results.rows} rows seen.")
         return studied
 
     return install
@@ -64,8 +66,9 @@ def test_a_part_of_the_rows_is_studied_and_all_are_trained_on(
     assert part.weights is not None
     np.testing.assert_array_equal(part.weights.values, 1.0 + part.numbers[:, 0])
     assert 30 <= options.limit.amount <= 60
-    assert model.study_ == part.n
-    assert f"{part.n:,} of {ROWS:,} rows" in model.notes_[-1]
+    assert model.study_.rows == part.n
+    assert f"{part.n:,} of {ROWS:,} rows" in model.notes_[-2]
+    assert model.notes_[-1] == f"the study of 2 settings on 4 pairs says: {part.n} rows seen."
     assert len(model.loss_curve_) == 1
 
 

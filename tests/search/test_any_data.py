@@ -1,11 +1,15 @@
-"""Searches over images, regression and networks of the user's own: only what fits them is searched."""
+"""Searches over images, regression and networks of the user's own, and without Optuna: what fits is searched."""
+
+import subprocess
+import sys
 
 import numpy as np
 import optuna
 import pytest
 from torch import nn
 
-from regimen.data import Data, from_arrays, from_images, load
+from regimen.data import Data, Table, from_arrays, from_images, load
+from regimen.errors import OptionError
 from regimen.run import Recipe
 from regimen.search import search
 
@@ -62,3 +66,20 @@ def test_a_recipe_that_has_no_place_in_a_network_of_the_users_own_is_refused() -
     refused = {trial.parameters["drop_path"]: trial.refusal for trial in found.trials}
     assert refused[0.0] == ""
     assert "drop_path" in refused[0.5] or "drop path" in refused[0.5]
+
+
+def test_a_missing_optuna_is_named_with_the_command_that_installs_it(
+    iris: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(OptionError, match=r"pip install 'torch-regimen\[search\]'"):
+        search(iris)
+
+
+def test_the_search_is_at_hand_in_the_package_and_imports_optuna_only_when_it_is_called() -> None:
+    code = (
+        "import sys, regimen; assert 'torch' not in sys.modules; regimen.search.search; "
+        "sys.exit(str({'optuna', 'sqlalchemy'} & set(sys.modules) or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == ""

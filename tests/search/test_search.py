@@ -261,29 +261,17 @@ def test_any_sampler_pruner_and_storage_of_optuna_serves(iris: Table, tmp_path: 
         ({"pairs": 1}, "pairs: expected at least 2"),
         ({"space": "droput"}, "did you mean 'dropout'"),
         ({"space": "cutmix"}, "none of cutmix"),
+        (
+            {"sampler": optuna.samplers.RandomSampler},
+            r"sampler: expected an object such as RandomSampler\(\), got <class",
+        ),
+        ({"pruner": "median"}, "pruner: expected an object such as one of optuna.pruners, got 'median'"),
     ],
-    ids=["trials", "bundle", "confirm", "pairs", "unknown", "images"],
+    ids=["trials", "bundle", "confirm", "pairs", "unknown", "images", "class", "name"],
 )
 def test_options_that_can_not_be_are_refused(iris: Table, wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         search(iris, **SMALL | wrong)
-
-
-def test_a_missing_optuna_is_named_with_the_command_that_installs_it(
-    iris: Table, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(OptionError, match=r"pip install 'torch-regimen\[search\]'"):
-        search(iris)
-
-
-def test_the_search_is_at_hand_in_the_package_and_imports_optuna_only_when_it_is_called() -> None:
-    code = (
-        "import sys, regimen; assert 'torch' not in sys.modules; regimen.search.search; "
-        "sys.exit(str({'optuna', 'sqlalchemy'} & set(sys.modules) or ''))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stderr.strip() == ""
 
 
 ASKED: dict[str, Any] = SMALL | {"space": decay, "trials": 6, "bundle": 3, "pairs": 3}

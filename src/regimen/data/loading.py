@@ -265,7 +265,7 @@ def _table(
         answer, ignore = weighed.keep(answer), (*ignore, weighed.column)
     if marked is not None:
         answer, ignore = marked.keep(answer), (*ignore, marked.column)
-    require_rows(source.where, answer.y, answer.classes)
+    require_rows(source.where, answer.y, answer.classes, notes=() if weighed is None else weighed.notes)
     columns, notes = described(source, [*ignore, chosen], answer.rows)
     parts, targets = [features_of(source, columns, answer.rows)], [answer]
     wanted = [*(column.name for column in columns), chosen, *(one.column for one in (weighed, marked) if one)]

@@ -1,6 +1,6 @@
 """What is to be said about the division of rows: too few are refused, classes and rows that stand out named."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,9 @@ from regimen.errors import DataError
 FEWEST_ROWS = 20
 
 
-def require_rows(where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...], *, what: str = "row") -> None:
+def require_rows(
+    where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...], *, what: str = "row", notes: Iterable[str] = ()
+) -> None:
     """Refuse data whose parts would be too small.
 
     Args:
@@ -23,13 +25,15 @@ def require_rows(where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...],
         y: Class codes, or amounts, of the main file.
         classes: Label of each code; empty for amounts.
         what: `row`, `image` or `sample`.
+        notes: Why some are gone, in words.
 
     Raises:
         DataError: There are fewer than 20 rows, or fewer than two classes with 5 or more.
     """
+    why = "".join(f" ({note})" for note in notes)
     if len(y) < FEWEST_ROWS:
         having = "rows with a target" if what == "row" else f"{what}s"
-        raise DataError(f"{where}: expected at least {FEWEST_ROWS} {having}, got {len(y)}; add {what}s")
+        raise DataError(f"{where}: expected at least {FEWEST_ROWS} {having}, got {len(y)}{why}; add {what}s")
     if not classes:
         return
     counts = np.bincount(y, minlength=len(classes))
@@ -37,7 +41,8 @@ def require_rows(where: str, y: npt.NDArray[np.int64], classes: tuple[str, ...],
     if enough < 2:
         raise DataError(
             f"{where}: expected at least two classes with {SMALL_CLASS} or more {what}s, got {enough} (largest: "
-            f"{classes[int(counts.argmax())]!r} with {counted(int(counts.max()), what)}); add {what}s of other classes "
+            f"{classes[int(counts.argmax())]!r} with {counted(int(counts.max()), what)}){why}; add {what}s of other "
+            "classes "
             + {"row": "or name another target", "image": "or name another folder"}.get(what, "or give other targets")
         )
 

@@ -150,9 +150,9 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         # First of all: rows that judge the networks must not choose the recipe.
         split = divide(table, seed, self._held_out())
         if self._automatic:
-            found, note = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
+            found, said = self._searched(training_table(table, split), self._network(table.n), recipe, seed)
             self.study_, recipe = found.results, found.model.recipe
-            notes = (*notes, *filter(None, [note]))
+            notes = (*notes, *said)
         trained = train_networks(
             table,
             split,
@@ -307,8 +307,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def _recipe(self, rows: int) -> Recipe:
         return resolve_recipe(self.recipe, {name: getattr(self, name) for name in self._fields}, rows=rows)
 
-    def _searched(self, table: Table, model: MLP, recipe: Recipe, seed: int) -> tuple[Findings, str]:
-        """Return what a study of the table finds, with `recipe` as its baseline, and a note about it or ""."""
+    def _searched(self, table: Table, model: MLP, recipe: Recipe, seed: int) -> tuple[Findings, tuple[str, ...]]:
+        """Return what a study of the table finds, with `recipe` as its baseline, and notes about it."""
         options = StudyOptions(
             model=model,
             baseline=recipe,

@@ -7,8 +7,10 @@ import numpy as np
 
 from regimen import streams
 from regimen.data import Table, pair_split
+from regimen.data.naming import counted
 from regimen.errors import BudgetError
 from regimen.estimators.training import FINAL, part_of
+from regimen.report.sentence import verdict_sentence
 from regimen.study import Study, StudyOptions
 from regimen.study.findings import Findings
 from regimen.study.options import Budget
@@ -20,8 +22,8 @@ CAUTION, BREADTH = 0.7, 0.25
 FEWEST_ROWS = 500
 
 
-def study_within(table: Table, options: StudyOptions) -> tuple[Findings, str]:
-    """Return what a study of the rows finds, and what there is to say about their number, or "".
+def study_within(table: Table, options: StudyOptions) -> tuple[Findings, tuple[str, ...]]:
+    """Return what a study of the rows finds, and what there is to say about it: its verdict, its extent.
 
     Where a budget in seconds is too small for the smallest study of all rows, a random part of them is studied that
     leaves time for several techniques. The second attempt has what the first left, at least half of the
@@ -36,7 +38,7 @@ def study_within(table: Table, options: StudyOptions) -> tuple[Findings, str]:
     """
     started = time.perf_counter()
     try:
-        return Study(data=table, options=options).run(), ""
+        return _with_notes(Study(data=table, options=options).run())
     except BudgetError as error:
         limit = options.limit
         rows = CAUTION * table.n * error.room / error.least
@@ -48,4 +50,11 @@ def study_within(table: Table, options: StudyOptions) -> tuple[Findings, str]:
     part = pair_split(table, np.arange(table.n), key, validation_fraction=share).validation
     shorter = replace(options, budget=Budget(round(left), "s"))
     note = f"a budget of {limit} has time for a study of {len(part):,} of {table.n:,} rows; all are trained on"
-    return Study(data=part_of(table, part), options=shorter).run(), note
+    return _with_notes(Study(data=part_of(table, part), options=shorter).run(), note)
+
+
+def _with_notes(findings: Findings, *notes: str) -> tuple[Findings, tuple[str, ...]]:
+    results = findings.results
+    tried = counted(len(results.techniques), "setting")
+    verdict = f"the study of {tried} on {results.design.pairs} pairs says: {verdict_sentence(results)}"
+    return findings, (*notes, verdict)

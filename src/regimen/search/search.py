@@ -132,6 +132,7 @@ def search(
     for name, value, low in (("trials", trials, 1), ("bundle", bundle, 1), ("confirm", confirm, 2)):
         if value < low:
             raise OptionError(f"{name}: expected at least {low}, got {value}")
+    _refuse_classes(sampler, pruner)
     # Names are checked before anything is read or trained.
     names = None if callable(space) else wanted_names(space)
     options = StudyOptions(
@@ -183,6 +184,17 @@ def search(
         bundles = Bundles(study=study, space=chosen, phases=phases, ledger=ledger, size=bundle, sole=sole)
         watch.planned(bundles.runs_left(trials) + 2 * confirm + 1)
         return _conclude(study, phases, bundles.train(trials), started)
+
+
+def _refuse_classes(sampler: object, pruner: object) -> None:
+    """Refuse what is no sampler or pruner before it is asked: the class instead of an object is an easy slip."""
+    from optuna.pruners import BasePruner
+    from optuna.samplers import BaseSampler
+
+    for name, value, kind in (("sampler", sampler, BaseSampler), ("pruner", pruner, BasePruner)):
+        if value is not None and not isinstance(value, kind):
+            example = f"{value.__name__}()" if isinstance(value, type) else f"one of optuna.{name}s"
+            raise OptionError(f"{name}: expected an object such as {example}, got {value!r}")
 
 
 def _techniques(names: tuple[str, ...] | None) -> str:
