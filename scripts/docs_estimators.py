@@ -48,22 +48,34 @@ def cells(rows: dict[str, dict[str, Any]]) -> tuple[str, ...]:
 
 
 def comparison() -> str:
-    """Return the table over all stored files, and below it when and on what each was measured."""
-    lines, measured = [HEAD, ("---", *("--:",) * (len(HEAD) - 1))], set()
-    for path in sorted(STORED.glob("estimators*.json")):
-        stored = json.loads(path.read_text("utf-8"))
+    """Return the table over all stored files, and below it when and on what they were measured."""
+    files = [json.loads(path.read_text("utf-8")) for path in sorted(STORED.glob("estimators*.json"))]
+    lines = [HEAD, ("---", *("--:",) * (len(HEAD) - 1))]
+    for stored in files:
         tables: dict[str, dict[str, dict[str, Any]]] = {}
         for row in stored["rows"]:
             tables.setdefault(row["table"], {})[row["contestant"]] = row
         lines += [cells(rows) for rows in tables.values()]
-        machine, trained = stored["environment"], stored["processes"] or stored["environment"]["cores"]
-        measured.add(
-            f"{machine['date'][:10]}, {machine['processor']}, {machine['cores']} cores, of which each contestant used "
-            f"{trained}, load average {machine['load_average'][0]:.0f} to {stored['load_average_after'][0]:.0f}; "
-            f"scikit-learn {machine['scikit-learn']}, commit {machine['commit'][:7]}"
-        )
     shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{shown}\n\n*{'; '.join(sorted(measured))}.*"
+    return f"{shown}\n\n*{measured(files)}*"
+
+
+def measured(files: list[dict[str, Any]]) -> str:
+    """Return when and on what the files were measured, and how busy the machine was with other work besides."""
+    machines = [stored["environment"] for stored in files]
+    loads = [
+        load for stored in files for load in (stored["environment"]["load_average"][0], stored["load_average_after"][0])
+    ]
+    cores = sorted({stored["processes"] or stored["environment"]["cores"] for stored in files})
+    said = {name: ", ".join(sorted({str(machine[name]) for machine in machines})) for name in ("processor", "cores")}
+    days = ", ".join(sorted({machine["date"][:10] for machine in machines}))
+    commits = ", ".join(sorted({machine["commit"][:7] for machine in machines}))
+    versions = ", ".join(sorted({machine["scikit-learn"] for machine in machines}))
+    return (
+        f"{days}, {said['processor']} with {said['cores']} cores, of which each contestant used "
+        f"{', '.join(map(str, cores))}; load average {min(loads):.0f} to {max(loads):.0f}; scikit-learn {versions}; "
+        f"commits {commits}."
+    )
 
 
 def files() -> dict[Path, str]:
