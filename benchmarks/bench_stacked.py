@@ -1,4 +1,4 @@
-"""Not measured yet: 32 runs of a small convolutional network, by the engine's own choice and by hand.
+"""32 runs of a small convolutional network, by the engine's own choice and by hand.
 
 Network: that of part E, conv 1-16, ReLU, conv 16-32, ReLU, pool, conv 32-64, ReLU, pool, 3136-100, ReLU, 100-10;
 2,000 pictures of 28 x 28 in batches of 64, plain SGD, losses and accuracy after every epoch, 500 pictures held out.
