@@ -35,12 +35,12 @@ Results = Mapping[str, Sequence[RunResult]]
 def digits_dropout(context: Context) -> Outcome:
     """Return the losses and accuracies with dropout, batch normalization, both and neither."""
     digits = load_digits()
-    epochs = context.choose(quick=15, standard=PLAIN.epochs)
+    epochs = context.choose(quick=8, standard=PLAIN.epochs)
     with one_thread(), torch.random.fork_rng(devices=[]):
         table = summarize(network(), inputs=64)
         scripts = {}
         for dropout in (True, False):
-            scripts[dropout] = _script(digits, dropout=dropout, epochs=context.choose(quick=8, standard=epochs))
+            scripts[dropout] = _script(digits, dropout=dropout, epochs=context.choose(quick=3, standard=epochs))
             context.advance(0.3)
     results, seconds = _lab(digits, context, epochs=epochs, share=0.35)
     shown = script_picture(scripts[True], scripts[False]), lab_picture(results), accuracy_picture(results)
