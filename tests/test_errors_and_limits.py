@@ -1,6 +1,7 @@
 """Errors carry their exit code and a hint; numbers and names are refused in one form."""
 
 import math
+import pickle
 import re
 
 import pytest
@@ -68,3 +69,13 @@ def test_a_choice_is_taken_as_it_is_written() -> None:
         require_choice("kind", "Batch", ("none", "batch"))
     with pytest.raises(RecipeError, match="kind: expected one of none, batch, got 3"):
         require_choice("kind", 3, ("none", "batch"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_reaches_another_process(kind: type[RegimenError]) -> None:
+    assert str(pickle.loads(pickle.dumps(kind("what happened")))) == "what happened"
+
+
+def test_a_budget_that_is_too_small_reaches_another_process_with_its_figures() -> None:
+    again = pickle.loads(pickle.dumps(errors.BudgetError("too small", least=2.0, room=1.0)))
+    assert (str(again), again.least, again.room) == ("too small", 2.0, 1.0)

@@ -36,7 +36,8 @@ class BudgetError(OptionError):
         room: What the budget leaves for it, in the same unit; below `least`.
     """
 
-    def __init__(self, message: str, *, least: float, room: float) -> None:
+    # The defaults are for unpickling, which calls with the message alone and then sets what else there was.
+    def __init__(self, message: str, *, least: float = 0.0, room: float = 0.0) -> None:
         super().__init__(message)
         self.least, self.room = least, room
 

@@ -1,5 +1,6 @@
 """The study inside `fit` with `recipe="auto"`: of all rows, or of as many as the budget has time for."""
 
+import math
 import time
 from dataclasses import replace
 
@@ -26,8 +27,8 @@ def study_within(table: Table, options: StudyOptions) -> tuple[Findings, tuple[s
     """Return what a study of the rows finds, and what there is to say about it: its verdict, its extent.
 
     Where a budget in seconds is too small for the smallest study of all rows, a random part of them is studied that
-    leaves time for several techniques. The second attempt has what the first left, at least half of the
-    budget, so both together take up to one and a half times it.
+    leaves time for several techniques. The second attempt has what the first left, at least half of the budget, so both
+    together take up to one and a half times it.
 
     Args:
         table: The rows that may choose the recipe.
@@ -48,7 +49,7 @@ def study_within(table: Table, options: StudyOptions) -> tuple[Findings, tuple[s
     share = max(BREADTH * rows, FEWEST_ROWS) / table.n
     key = streams.run_key(options.seed, pair=0, phase=FINAL)
     part = pair_split(table, np.arange(table.n), key, validation_fraction=share).validation
-    shorter = replace(options, budget=Budget(round(left), "s"))
+    shorter = replace(options, budget=Budget(math.ceil(left), "s"))
     note = f"a budget of {limit} has time for a study of {len(part):,} of {table.n:,} rows; all are trained on"
     return _with_notes(Study(data=part_of(table, part), options=shorter).run(), note)
 

@@ -96,7 +96,7 @@ class PostedRun:
         """Return what was reduced, for the names of quantities; empty for the run of the post."""
         if (self.images, self.epochs) == (TRAIN_IMAGES, EPOCHS):
             return ""
-        start = "quick: " if self.images < TRAIN_IMAGES else ""
+        start = "quick: " if self.batch_size < BATCH else ""
         return f" ({start}{self.images:,} images, {self.epochs} epoch{'s' * (self.epochs > 1)})"
 
     def network(self) -> PostedNetwork:
