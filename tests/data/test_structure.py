@@ -296,7 +296,7 @@ REFUSED: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
     "no such column": ({"group": "gg"}, DataError, "got 'gg', which the table lacks; did you mean 'g'"),
     "the target": ({"group": "y"}, DataError, "a group column other than the target"),
     "times that are none": ({"time": "g"}, DataError, r"numbers or dates in the time column 'g', got .* such as 'p0'"),
-    "one time that is none": ({"time": "odd"}, DataError, r"time column 'odd', got others, such as 'soon'"),
+    "one time that is none": ({"time": "odd"}, DataError, r"time column 'odd', got others, such as 'soon' in row \d+;"),
     "few groups": ({"group": "few"}, DataError, "at least 6 different groups in 'few', got 2"),
     "few times": ({"time": "x2"}, DataError, "at least 10 different times in 'x2', got 3"),
 }

@@ -139,7 +139,7 @@ def test_a_folder_that_holds_no_such_estimator_is_refused(yields: Any, tmp_path:
         RegimenRegressor.load(tmp_path)
 
 
-def test_auto_trains_what_a_study_finds_on_all_rows(flowers: Any) -> None:
+def test_auto_trains_what_a_study_finds_on_all_rows(flowers: Any, tmp_path: Path) -> None:
     model = RegimenClassifier(recipe="auto", budget="21runs", n_jobs=1, **QUICK | {"lr": 0.01}).fit(*flowers)
     found = model.study_
     assert found.design.metric == "accuracy"
@@ -148,8 +148,15 @@ def test_auto_trains_what_a_study_finds_on_all_rows(flowers: Any) -> None:
     assert len(found.runs) <= 21
     assert len(model.model_.states) == 5
     assert f"on {found.design.pairs} pairs says: " in model.notes_[-1]
+    model.save(tmp_path)
+    again = RegimenClassifier.load(tmp_path).study_
+    assert again.to_json() == found.to_json()
     assert len(model.set_params(networks=2).fit(*flowers).model_.states) == 2
     assert not hasattr(model.set_params(recipe=None).fit(*flowers), "study_")
+    model.save(tmp_path)
+    assert not hasattr(RegimenClassifier.load(tmp_path), "study_")
+    with pytest.raises(OptionError, match=r"expected 'auto' or a file, got 'atuo'; did you mean 'auto'\?"):
+        RegimenClassifier(recipe="atuo").fit(*flowers)
 
 
 @pytest.mark.parametrize("extra", [{"calibration": "temperature"}, {"validation_fraction": 0.3}], ids=["15 %", "30 %"])

@@ -45,15 +45,28 @@ def claim(out: str | None, data: str, *, resumable: bool = False) -> Folder:
     Raises:
         OptionError: The folder is used, or can not be made.
     """
+    refuse_used(out, resumable=resumable)
     if out is None:
         return _next_free(data)
     path = Path(out)
-    if path.is_dir():
-        if any(path.iterdir()):
-            repair = "add --resume or name another" if resumable else "name another"
-            raise OptionError(f"--out: expected a new or empty folder, {out} is used; {repair}")
-        return Folder(path=path)
-    return Folder(path=path, made=_make(path))
+    return Folder(path=path) if path.is_dir() else Folder(path=path, made=_make(path))
+
+
+def refuse_used(out: str | None, *, resumable: bool = False) -> None:
+    """Refuse a folder that holds something, as `claim` does: to be told before the data are read.
+
+    Raises:
+        OptionError: The folder is used, or can not be read.
+    """
+    if out is None or not Path(out).is_dir():
+        return
+    try:
+        used = any(Path(out).iterdir())
+    except OSError as error:
+        raise OptionError(f"--out: can not read the folder {out}: {error.strerror}; name another") from error
+    if used:
+        repair = "add --resume or name another" if resumable else "name another"
+        raise OptionError(f"--out: expected a new or empty folder, {out} is used; {repair}")
 
 
 def _next_free(data: str) -> Folder:

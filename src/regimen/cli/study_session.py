@@ -8,7 +8,7 @@ import click
 from rich.console import Console
 
 from regimen.cli.device import require_device
-from regimen.cli.folders import Folder, claim, write_whole
+from regimen.cli.folders import Folder, claim, refuse_used, write_whole
 from regimen.cli.progress import Meter, StudyProgress
 from regimen.cli.request import DataRequest, StudyRequest, TrainRequest
 from regimen.cli.resume import Found, find
@@ -47,6 +47,7 @@ def conduct(request: StudyRequest) -> None:
         found = find(request)
         folder = Folder(path=found.path)
     else:
+        refuse_used(request.out, resumable=True)
         table = load(request.data, **request.table_options)
         plan = require_plan(table, options)
         folder = claim(request.out, table.name, resumable=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from regimen.cli.device import require_device
-from regimen.cli.folders import Folder, claim, write_whole
+from regimen.cli.folders import Folder, claim, refuse_used, write_whole
 from regimen.cli.progress import Meter
 from regimen.cli.request import TrainRequest
 from regimen.cli.wording import printable
@@ -39,6 +39,7 @@ def train_recipe(request: TrainRequest) -> None:
     recipe = read_recipe(request.recipe)
     if request.epochs is not None:
         recipe = recipe.replace(epochs=request.epochs)
+    refuse_used(request.out)
     table = load(request.data, **request.table_options)
     metric = default_metric(table) if request.metric is None else find_metric(request.metric, table.task)
     runs = _runs(table, recipe, metric, request)
@@ -119,12 +120,13 @@ def _show(runs: Sequence[Run], results: Sequence[RunResult], metric: Metric, val
             f"of {data.name}, epoch{'s' if len(runs) > 1 else ''} {epochs} of {run.recipe.epochs}"
         )
     )
-    click.echo(printable(metric_line(metric, value, len(run.split.test), data.target)))
+    weighted = data.weights is not None
+    click.echo(printable(metric_line(metric, value, len(run.split.test), data.target, weighted=weighted)))
     click.echo(printable(f"model   {path / 'model.safetensors'}"))
 
 
-def metric_line(metric: Metric, value: float, rows: int, target: str) -> str:
-    """Return the metric on the test part with its rows and unit, in words.
+def metric_line(metric: Metric, value: float, rows: int, target: str, *, weighted: bool = False) -> str:
+    """Return the metric on the test part with its rows and unit, in words; `weighted` says that rows have weights.
 
     Example:
         >>> from regimen.data import METRICS
@@ -135,4 +137,4 @@ def metric_line(metric: Metric, value: float, rows: int, target: str) -> str:
     units = {"points": " %", "target": f" (in units of {clean(target)})", "plain": ""}
     unit = " nats" if metric.name == "log_loss" else units[metric.unit]
     shown = fixed(100 * value, 1) if metric.unit == "points" else f"{value:.4g}"
-    return f"{name} on {plural(rows, 'test row')}: {shown}{unit}"
+    return f"{'weighted ' * weighted}{name} on {plural(rows, 'test row')}: {shown}{unit}"

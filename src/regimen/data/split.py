@@ -142,7 +142,8 @@ def fold_split(data: Data, rows: Rows, key: int, *, fold: int, folds: int) -> Sp
         30
     """
     if data.validation_rows is not None or (data.structure is not None and data.structure.by == "time"):
-        why = "a given validation part" if data.validation_rows is not None else "an order in time"
+        given = data.validation_rows is not None
+        why = "a given validation part (--validation)" if given else "an order in time (--time)"
         raise OptionError(f"--folds: expected rows that can be divided into folds, got {why}; leave one of them out")
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     small = _rows_of_small_classes(data)

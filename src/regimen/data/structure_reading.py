@@ -62,7 +62,7 @@ def read_marks(
         cells = with_nulls(cells) + "-01"
     column, note = (like, "") if like is not None else describe(cells, whole=True, decimal_comma=decimal_comma)
     if column is None or column.kind not in ("number", "date"):
-        example = f", such as {_first_other(filled, decimal_comma)!r}" if len(filled) else ""
+        example = f", such as {_first_other(cells, decimal_comma)}" if len(filled) else ""
         raise DataError(
             f"{where}: expected numbers or dates in the time column {cells.name!r}, got others{example}; write dates "
             "as 2026-01-31"
@@ -70,13 +70,14 @@ def read_marks(
     return numbers_of(cells, column, where=where)[:, 0], column, (note,) if note else ()
 
 
-def _first_other(filled: pl.Series, decimal_comma: bool) -> object:
-    """Return the first value, of the first thousand, that alone is neither number nor date."""
-    for value in filled.head(1000):
-        column, _ = describe(pl.Series(filled.name, [value]), whole=True, decimal_comma=decimal_comma)
+def _first_other(cells: pl.Series, decimal_comma: bool) -> str:
+    """Return the first value that alone is neither number nor date, and its row; of a thousand values."""
+    filled = [(row, value) for row, value in enumerate(with_nulls(cells), 1) if value is not None]
+    for row, value in filled[:1000]:
+        column, _ = describe(pl.Series(cells.name, [value]), whole=True, decimal_comma=decimal_comma)
         if column is None or column.kind not in ("number", "date"):
-            return value
-    return filled[0]
+            return f"{value!r} in row {row}"
+    return repr(filled[0][1])
 
 
 def structure_of(

@@ -208,6 +208,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
     def save(self, directory: str | Path) -> None:
         """Write the fitted estimator into a folder: `model.safetensors`, `model.json` and `estimator.json`, no pickle.
 
+        With `recipe="auto"` also `results.json`, what the study found. Files of these names are replaced.
+
         `regimen predict` and `regimen.SavedModel` read the same folder, but for the temperature of a calibration. What
         the optimizer remembers for `partial_fit` is not written; pickling keeps that too.
 

@@ -1,13 +1,14 @@
 """From the arguments of an estimator to a recipe: a default that suits tables, a given one, and single fields."""
 
 import dataclasses
+import difflib
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from regimen.errors import OptionError
+from regimen.errors import OptionError, nearest
 from regimen.run import Recipe, read_recipe, recipe_from_dict, recipe_from_toml
 from regimen.techniques import CosineLR, EarlyStopping
 
@@ -129,6 +130,8 @@ def _given(given: object, rows: int) -> Recipe:
     if isinstance(given, str) and ("=" in given or "\n" in given):
         return recipe_from_toml(given)
     if isinstance(given, str | os.PathLike):
+        if isinstance(given, str) and difflib.get_close_matches(given.lower(), [AUTO]) and not os.path.exists(given):
+            raise OptionError(f"recipe: expected 'auto' or a file, got {given!r}{nearest(given, [AUTO])}")
         return read_recipe(os.fspath(given))
     raise OptionError(
         f"recipe: expected None, 'auto', a regimen.Recipe, TOML or the path of a TOML file, got {given!r}"

@@ -1,4 +1,4 @@
-"""A fitted estimator as three files: the model's two, and its arguments, classes and curves in JSON."""
+"""A fitted estimator as files: the model's two, its arguments, classes and curves in JSON, and what a study found."""
 
 import dataclasses
 from pathlib import Path
@@ -10,10 +10,12 @@ import numpy as np
 from regimen import __version__
 from regimen.errors import StoreError
 from regimen.estimators.continuing import Progress
+from regimen.records import Results
 from regimen.run import Recipe, SavedModel, recipe_to_toml
 
 SCHEMA = 1
 FILE = "estimator.json"
+STUDY = "results.json"
 # Fitted attributes that are plain values.
 PLAIN = ("n_features_in_", "loss_curve_", "validation_curve_", "n_iter_", "engine_", "temperature_")
 
@@ -39,9 +41,12 @@ def write_estimator(estimator: Any, folder: Path) -> None:
         "notes": list(estimator.notes_),
         "steps": estimator._progress.steps,
         "mean_weight": estimator._progress.mean_weight,
+        "studied": hasattr(estimator, "study_"),
         "fitted": {name: getattr(estimator, name) for name in PLAIN if hasattr(estimator, name)},
     }
     try:
+        if hasattr(estimator, "study_"):
+            (folder / STUDY).write_text(estimator.study_.to_json(), encoding="utf-8")
         (folder / FILE).write_bytes(msgspec.json.format(msgspec.json.encode(content), indent=1))
     except OSError as error:
         raise StoreError(
@@ -72,6 +77,9 @@ def read_estimator(kind: type[Estimator], folder: Path) -> Estimator:
         if content["feature_names"] is not None:
             estimator.feature_names_in_ = np.array(content["feature_names"], dtype=object)
         estimator.notes_ = tuple(content["notes"])
+        # Not whether the file is there: one of an earlier estimator may be left in the folder.
+        if content.get("studied"):
+            estimator.study_ = Results.read(folder / STUDY)
         estimator.model_, estimator.recipe_ = model, model.recipe
         estimator._progress = Progress(steps=content["steps"], mean_weight=content["mean_weight"])
     except OSError as error:
