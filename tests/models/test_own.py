@@ -164,7 +164,9 @@ def test_every_call_makes_a_new_module_and_describing_one_draws_nothing() -> Non
     assert own.make() is not own.make()
 
 
-@pytest.mark.parametrize("source", ["net.py:Net", Net, lambda: Net(5), partial(Net, 5)], ids=str)
+@pytest.mark.parametrize(
+    "source", ["net.py:Net", Net, lambda: Net(5), partial(Net, 5)], ids=["file", "class", "lambda", "partial"]
+)
 def test_a_module_is_pickled(source: Any) -> None:
     write(NET)
     own = own_module(source)
@@ -244,7 +246,7 @@ shared = Net()
         (nn.Linear, "Linear needs arguments"),
         (7, "expected a function that makes a torch.nn.Module, got int"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_what_makes_no_module_is_refused_with_the_repair(source: Any, message: str) -> None:
     write(NET)

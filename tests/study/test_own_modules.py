@@ -150,7 +150,9 @@ class Residual(Net):
 
 
 @pytest.mark.parametrize(
-    ("factory", "own"), [(Net, ["dropout_scale"]), (Residual, ["drop_path"]), (lambda: nn.Linear(4, 3), [])], ids=str
+    ("factory", "own"),
+    [(Net, ["dropout_scale"]), (Residual, ["drop_path"]), (lambda: nn.Linear(4, 3), [])],
+    ids=["dropout", "residual", "linear"],
 )
 def test_techniques_for_modules_of_ones_own_come_first_where_they_have_a_place(
     trial: Callable[..., Trial], factory: Any, own: list[str]
