@@ -165,10 +165,10 @@ data_options = apply(
         click.option(
             "--validation", type=Text("FILE"), help="Rows of the validation part. [default: drawn for each pair]"
         ),
-        click.option("--group", type=Text("COL"), help="Rows with the same value there are never in two parts."),
-        click.option("--time", type=Text("COL"), help="What is scored is later there than what is trained on."),
-        click.option("--weights", type=Text("COL"), help="How much each row counts, in training and in every score."),
-        click.option("--image-size", type=Pixels(), help="Size of images. [default: that of most of them]"),
+        click.option("--group", type=Text("COL"), help="Rows with the same value here stay together, in one part."),
+        click.option("--time", type=Text("COL"), help="Numbers or dates; the network is scored on later rows only."),
+        click.option("--weights", type=Text("COL"), help="How much each row counts, in training and in scores."),
+        click.option("--image-size", type=Pixels(), help="Size of images in pixels. [default: that of most of them]"),
     ]
 )
 

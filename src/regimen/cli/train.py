@@ -17,15 +17,15 @@ from regimen.cli.request import TrainRequest
     help="mlp:256x256, cnn:16,32p, FILE.py:FUNCTION, … [default: mlp:128x128, cnn for images]",
 )
 @click.option("--networks", type=Whole(low=1), help="Networks to train, whose predictions are averaged. [default: 1]")
-@click.option("--epochs", type=Whole("E", low=1), help="Instead of those of the recipe.")
+@click.option("--epochs", type=Whole("E", low=1), help="Epochs, instead of those of the recipe.")
 @click.option("--metric", type=Text("NAME"), help="What is printed for the test part. [default: by the data]")
 @machine_options
 @click.option("--out", type=Text("DIR"), help="Where to write. [default: runs/<data>-<n>, the next free n]")
 def train(**values: Any) -> None:
     """Train a recipe on DATA and save the model.
 
-    The test part is held out as a study holds it out; the network trains on all other rows. A recipe with early
-    stopping takes 15 % of them to choose the epoch.
+    The test part is the one that a study holds out; all other rows are trained on. A recipe with early stopping takes
+    15 % of them to choose the epoch.
     """
     from regimen.cli.train_session import train_recipe
 
