@@ -97,7 +97,8 @@ void Batches::load_plain(Slice slice) {
   const Plane x = network_.input(slice.rows);
   for (int64_t r = 0; r < x.columns; ++r) {
     if (r < slice.rows) {
-      std::copy_n(run_.train.inputs + (slice.first + r) * features, features, rows + r * row_leading);
+      const int64_t row = order_[static_cast<size_t>(slice.first + r)];
+      std::copy_n(run_.train.inputs + row * features, features, rows + r * row_leading);
     } else {
       std::fill_n(rows + r * row_leading, features, 0.0F);
     }

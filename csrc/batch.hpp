@@ -23,7 +23,7 @@ class Batches {
   void shuffle(int64_t epoch);
   // Put one shuffled batch into the network's input, with mixup, noise and input dropout; returns its targets.
   Targets load(Slice slice, int64_t step);
-  // Put one batch in the table's order into the network's input, as it is.
+  // Put one shuffled batch into the network's input, as it is.
   void load_plain(Slice slice);
 
  private:

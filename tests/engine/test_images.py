@@ -293,7 +293,8 @@ def test_ema_with_batch_norm_statistics_estimated_again_on_plain_images(make_run
         descend(optimizer, F.cross_entropy(network(x), y))
         averaged.update_parameters(network)
     x, _ = scaled(run, run.split.train)
-    update_bn([x[rows] for rows in BATCHES], averaged)
+    order = permutation(run.key, TRAIN, epoch=EPOCHS - 1)
+    update_bn([x[order[rows]] for rows in BATCHES], averaged)
     assert_trained(run, averaged.module)
 
 

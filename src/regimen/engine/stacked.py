@@ -203,7 +203,7 @@ class Bundle:
         return {name: stacked[names[id(value)]] for name, value in self.base.state_dict(keep_vars=True).items()}
 
     def _reestimate_batch_norm(self, parameters: Tensor) -> None:
-        """Replace the running statistics by the mean over the batches, see `regimen.techniques.averaging`."""
+        """Replace the running statistics by the mean over the batches of the last epoch, see `Training`."""
         if not self.norms:
             return
         self.base.eval()
@@ -216,7 +216,7 @@ class Bundle:
         for i, rows in enumerate(self.slices):
             for norm in self.norms:
                 norm.momentum = 1.0 / (i + 1)  # the cumulative mean, which PyTorch reads off a counter
-            x = torch.stack([member.data.scaled(member.x[rows]) for member in self.members])
+            x = torch.stack([member.data.scaled(member.x[member.order[rows]]) for member in self.members])
             self.forward(parameters, self.buffers, x)
         for norm, momentum in zip(self.norms, momenta, strict=True):
             norm.momentum = momentum

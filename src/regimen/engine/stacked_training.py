@@ -45,7 +45,7 @@ class StackedTraining(Training):
 
     def epoch(self, number: int) -> Iterator[tuple[Tensor, Tensor, Tensor | None, float]]:
         """Yield inputs, targets, partners and share of their own targets of each batch, as the reference feeds them."""
-        order = streams.permutation(self.run.key, len(self.x), epoch=number)
+        order = self.order = streams.permutation(self.run.key, len(self.x), epoch=number)
         y, first = self.y[order], number * len(self.slices)
         lam = np.ones(len(self.slices))
         if self.recipe.mixup:

@@ -53,7 +53,11 @@ def plain_pytorch(
 def _loop(setup: Setup) -> list[str]:
     recipe = setup.recipe
     epoch = ["model.train()"] if recipe.early_stopping and not recipe.averaging else []
-    epoch.append("for rows in torch.randperm(len(x_train)).tensor_split(cuts):")
+    shuffled = "torch.randperm(len(x_train)).tensor_split(cuts)"
+    if _reestimate(setup):
+        epoch.append(f"batches = {shuffled}")
+        shuffled = "batches"
+    epoch.append(f"for rows in {shuffled}:")
     epoch += _indented([*_loss(setup), *_update(setup)])
     if recipe.schedule is not None and not isinstance(recipe.schedule, OneCycleLR):
         epoch.append("scheduler.step()")
@@ -156,7 +160,7 @@ def _stopping(setup: Setup) -> list[str]:
         measured = weighted_stop_loss(setup.task, f"{outputs}{_column(setup)}")
     return [
         *([] if averages else ["model.eval()"]),
-        *(_reestimate(setup) if averages else []),
+        *_reestimate(setup),
         "with torch.no_grad():",
         *_indented(measured),
         f"if stop_loss < {least}:",
@@ -176,7 +180,9 @@ def _end(setup: Setup) -> list[str]:
 
 
 def _reestimate(setup: Setup) -> list[str]:
-    return ["update_bn(x_train.tensor_split(cuts), averaged)"] if setup.batch_norm else []
+    if setup.recipe.averaging is None or not setup.batch_norm:
+        return []
+    return ["update_bn((x_train[rows] for rows in batches), averaged)"]
 
 
 def _column(setup: Setup) -> str:

@@ -116,6 +116,12 @@ class Run:
             "key": self.key,
             "metric": self.metric,
         }
+        # Their statistics were once estimated over rows in the data's order: such a result must not be taken for one of
+        # these. No other run has changed.
+        if self.recipe.averaging is not None and (
+            isinstance(self.model, OwnModule) or self.recipe.normalization == "batch"
+        ):
+            described["statistics"] = "of shuffled batches"
         text = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
