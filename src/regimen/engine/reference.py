@@ -283,8 +283,8 @@ class Training:
         """Put the network in eval mode, with its averaged weights if the recipe averages."""
         if self.average is not None:
             self.average.swap()
-            # In the data's own order batches may be of one class each, whose variances are too small: on iris, sorted by
-            # class, batch normalization with EMA had an accuracy of 0.82 so, and has 0.96.
+            # In the data's own order batches may be of one class each, whose variances are too small: on iris, sorted
+            # by class, batch normalization with EMA had an accuracy of 0.82 so, and has 0.96.
             batches = (self._evaluated(self.x[self.order[rows]]) for rows in self.slices)
             reestimate_batch_norm(self.network, batches)
         self.network.eval()
