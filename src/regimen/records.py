@@ -168,6 +168,8 @@ class TechniqueRecord:
             rows: the validation rows were given (`plan.given_validation`), or rows are divided by time.
         p: Exact sign-flip permutation p-value, two-sided, unadjusted.
         p_adjusted: Max-|t| permutation over the family of all arms.
+        p_new_rows: The same with the standard error of `ci_new_rows`: whether the effect holds on new rows, of the best
+            of all arms too. Null where pairs say nothing of other rows, and in results of earlier versions.
         probability_of_improvement: Share of pairs in which the arm is better, ties counted half.
         gap: Mean validation loss minus mean training loss.
         pairs_needed: Pairs for 80 % power at the smallest effect of interest; null above 200.
@@ -192,6 +194,7 @@ class TechniqueRecord:
     strength: float | None = None
     cost: float = 1.0
     diverged: int = 0
+    p_new_rows: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -49,6 +49,26 @@ def all_sums(differences):
     return np.abs(sums)
 
 
+@pytest.mark.parametrize("widening", [1.0, 2.0817, 50.0])
+def test_a_wider_claim_compares_the_divided_t_with_the_same_sign_vectors(widening):
+    d = draw(8, 4, 3) + np.array([0, 1, 2, 8])
+    _, _, largest = max_t_by_enumeration(d)
+    found = max_t(d, widening=widening)
+    np.testing.assert_allclose(found.p_widened, [(largest >= t / widening * (1 - 1e-8)).mean() for t in t_by_scipy(d)])
+    assert (widening == 1) == np.array_equal(found.p_widened, found.p)
+
+
+def test_differences_that_do_not_vary_hold_as_widely_as_claimed_and_those_of_zero_not_at_all():
+    d = np.column_stack([np.full(8, 0.01), np.zeros(8)])
+    assert max_t(d, widening=100).p_widened.tolist() == [2 / 2**8, 1]
+
+
+@pytest.mark.parametrize("widening", [0.99, np.nan, np.inf])
+def test_no_claim_is_narrower_than_that_about_the_pairs(widening):
+    with pytest.raises(InputError, match="expected widening"):
+        max_t([[0.1], [0.2]], widening=widening)
+
+
 @pytest.mark.parametrize("n", [2, 3, 5, 8, 11])
 @pytest.mark.parametrize("kind", ["continuous", "tied"])
 def test_sign_flip_agrees_with_the_exact_permutation_test_of_scipy(n, kind):

@@ -62,8 +62,11 @@ def test_equivalence_is_read_off_the_ninety_percent_interval(sign):
 def test_a_judgement_is_made_of_its_parts():
     stream = np.random.default_rng(0)
     d = stream.normal(size=(10, 1)) + stream.normal(size=(10, 3)) + np.array([0, 1, 5])
-    family = max_t(d)
-    for column, found, p_adjusted in zip(d.T, judge(d, smallest_effect=0.5, **design), family.p, strict=True):
+    # t is delta over the standard error of ci_new_rows, sqrt(1 / 10 + 250 / 750) where that of ci has sqrt(1 / 10).
+    family = max_t(d, widening=np.sqrt((1 / 10 + 250 / 750) / (1 / 10)))
+    judged = judge(d, smallest_effect=0.5, **design)
+    assert [found.p_new_rows for found in judged] == pytest.approx(family.p_widened.tolist())
+    for column, found, p_adjusted in zip(d.T, judged, family.p, strict=True):
         assert found.delta == pytest.approx(column.mean())
         assert found.ci == t_interval(column)
         assert found.ci_new_rows == new_rows_interval(column, n_validation=250, n_train=750)
@@ -76,7 +79,7 @@ def test_a_judgement_is_made_of_its_parts():
 
 def test_a_judgement_holds_plain_numbers_that_json_can_write():
     found = judge(np.column_stack([better, noisy]), smallest_effect=0.01, **design)[0]
-    assert {type(value) for value in (found.delta, found.p, found.p_adjusted, *found.ci, *found.ci_new_rows)} == {float}
+    assert {type(value) for value in (found.delta, found.p, found.p_new_rows, *found.ci, *found.ci_new_rows)} == {float}
     assert type(found.pairs_needed) is int
     assert type(found.probability_of_improvement) is float
 

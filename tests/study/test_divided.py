@@ -62,6 +62,7 @@ def test_a_study_says_how_its_rows_are_divided(
     assert results.plan["folds"] == folds
     # Rows near in time are alike: pairs of one stretch of time do not tell what another would give.
     assert any(one.ci_new_rows != one.ci for one in results.techniques) is (division != "time")
+    assert any(one.p_new_rows is not None for one in results.techniques) is (division != "time")
     if not divided:
         assert (results.data.rows.train, results.data.rows.validation, results.data.rows.test) == (64, 32, 24)
 

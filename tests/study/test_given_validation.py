@@ -57,3 +57,4 @@ def test_given_validation_rows_widen_the_confirmation_and_claim_nothing_about_ot
     # The pairs agree within a tenth of a point; thirty rows do not pin accuracy down to one point.
     assert (high - low > 0.01) is given
     assert all((one.ci_new_rows == one.ci) is given for one in results.techniques)
+    assert all((one.p_new_rows is None) is given for one in results.techniques)

@@ -12,13 +12,14 @@ from regimen.report.quantities import (
     finite_interval,
     given_validation,
     loss,
-    new_rows_interval,
     plural,
     probability,
 )
 
 Standing = Literal["empty", "pilot", "none", "promised", "confirmed", "weaker", "unproven", "worse"]
 
+# The p below which the effect of an arm holds on new rows, that of verdicts.
+NEW_ROWS_P = 0.05
 # A loss of the recipe this much above the baseline's is worth a word: seeds alone move it by a few percent.
 WORSE_LOSS = 1.1
 
@@ -174,7 +175,11 @@ def _confirmed_loss(results: Results, arm: str) -> float | None:
 
 
 def _reach(results: Results) -> str:
-    """Whether the verdict also covers new data: set-aside rows, or the wider interval, must exclude zero."""
+    """Whether the verdict also covers new data: set-aside rows, or the wider interval, must exclude zero.
+
+    The arm in the recipe is the best of all, so its wider interval has to be that of the whole family: where nothing
+    holds on new rows, that of the best of 30 arms taken alone excludes zero in up to 40 % of studies (simulated).
+    """
     if standing(results) not in ("confirmed", "weaker"):
         return ""
     if results.design.fresh == "rows":
@@ -191,11 +196,15 @@ def _reach(results: Results) -> str:
             "Whether the gain holds on later rows too is open, because the confirmation used the same stretch of time."
         )
     alone = recommended(results)
-    wide = new_rows_interval(results, alone[0]) if len(alone) == 1 else None
-    if wide is not None and wide[0] > 0:
-        return f"The wider interval for new rows excludes zero, so the gain holds on {_new(results)}."
+    p = finite(alone[0].p_new_rows) if len(alone) == 1 else None
+    family = plural(len(results.techniques), "setting")
+    if p is not None and p < NEW_ROWS_P:
+        return (
+            f"The wider interval for new rows excludes zero even when adjusted over {family}, so the gain holds on "
+            f"{_new(results)}."
+        )
     return "Whether the gain holds on new data too is open, because the confirmation split the same rows again" + (
-        " and the wider interval for new rows includes zero." if wide is not None else "."
+        f" and the wider interval for new rows, adjusted over {family}, includes zero." if p is not None else "."
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from regimen.stats.samples import Floats, checked_count, checked_family, checked_sample
+from regimen.stats.samples import Floats, checked_count, checked_family, checked_number, checked_sample
 
 EXACT_PAIRS = 15  # 2^15 sign vectors take milliseconds; above, random ones are drawn
 RANDOM_VECTORS = 100_000
@@ -25,12 +25,14 @@ class MaxT:
 
     Attributes:
         p: p-values adjusted for the family, shape `(m,)`, two-sided.
+        p_widened: The same as `p`, with the observed |t| divided by `widening`.
         p_unadjusted: p-values of each arm alone, shape `(m,)`; the same as `sign_flip_p` of its column.
         critical: 95 % quantile of max |t| over the sign vectors, the smallest value that at most 5 % of them exceed;
             `inf` where those vectors make an arm's differences constant.
     """
 
     p: Floats
+    p_widened: Floats
     p_unadjusted: Floats
     critical: float
 
@@ -63,7 +65,7 @@ def sign_flip_p(differences: npt.ArrayLike, *, seed: int = 0) -> float:
     return float(max_t(checked_sample(differences)[:, np.newaxis], seed=seed).p[0])
 
 
-def max_t(differences: npt.ArrayLike, *, seed: int = 0) -> MaxT:
+def max_t(differences: npt.ArrayLike, *, widening: float = 1.0, seed: int = 0) -> MaxT:
     """Single-step max-|t| permutation over a family of arms that share their pairs.
 
     t_j = mean(d_j) / (sd(d_j) / sqrt(n)); p_j = share of sign vectors s with max_k |t_k(s)| >= |t_j|, where s_i changes
@@ -72,13 +74,16 @@ def max_t(differences: npt.ArrayLike, *, seed: int = 0) -> MaxT:
 
     Args:
         differences: Technique minus baseline, shape `(n, m)`: n >= 2 pairs, m >= 1 arms.
+        widening: What the standard error of a mean over pairs has to be multiplied by for a wider claim than that about
+            these pairs, >= 1: `p_widened` is the p of that claim. Signs of pairs that are alike say nothing of it.
         seed: Seed of the random sign vectors; not used up to n = 15.
 
     Returns:
         Adjusted and unadjusted p-values, and the critical |t| of the family.
 
     Raises:
-        SampleError: Fewer than two pairs, no arm, another shape, or a value that is not finite.
+        SampleError: Fewer than two pairs, no arm, another shape, a value that is not finite, or an argument outside its
+            range.
 
     Example:
         >>> shared = [[0.02, 0.01], [0.03, -0.01], [0.02, 0.00], [0.04, 0.01], [0.03, -0.02], [0.02, 0.01]]
@@ -96,6 +101,7 @@ def max_t(differences: npt.ArrayLike, *, seed: int = 0) -> MaxT:
         Not Holm: its floor, 2 / 2^n times the family, exceeds .05 above 25 arms at 10 pairs.
     """
     family = checked_family(differences)
+    checked_number(widening, name="widening", low=1, high=1e100)
     checked_count(seed, name="seed", least=0)
     n = len(family)
     directions = _directions(family)
@@ -113,9 +119,12 @@ def max_t(differences: npt.ArrayLike, *, seed: int = 0) -> MaxT:
     largest = np.sort(np.concatenate(blocks))
     total = len(largest)
     together = total - np.searchsorted(largest, reached, side="left")
+    widened = total - np.searchsorted(largest, _widened(observed, widening) - _TIE, side="left")
     # Rounding up leaves at most 5 % above; 1e-9 keeps 0.95 * total = 486.4 + rounding from counting as 487.
     critical = largest[math.ceil((1 - FAMILY_ERROR) * total - 1e-9) - 1]
-    return MaxT(p=together / total, p_unadjusted=alone / total, critical=_t_of(float(critical), n))
+    return MaxT(
+        p=together / total, p_widened=widened / total, p_unadjusted=alone / total, critical=_t_of(float(critical), n)
+    )
 
 
 def _directions(family: Floats) -> Floats:
@@ -129,6 +138,12 @@ def _directions(family: Floats) -> Floats:
     scaled = family / np.where(largest > 0, largest, 1.0)
     norm = np.sqrt(len(family) * (scaled**2).sum(axis=0))
     return np.asarray(scaled / np.where(norm > 0, norm, 1.0), dtype=np.float64)
+
+
+def _widened(r: Floats, widening: float) -> Floats:
+    """Return the r of |t| / `widening`: of t^2 = (n - 1) r^2 / (1 - r^2), whatever n; of infinite t it stays 1."""
+    rest = widening**2 * np.maximum((1 - r) * (1 + r), 0.0)
+    return np.asarray(r / np.sqrt(np.where(r > 0, r**2 + rest, 1.0)), dtype=np.float64)
 
 
 def _t_of(r: float, n: int) -> float:

@@ -1,5 +1,6 @@
 """From paired differences to a verdict: helps, hurts, equivalent or unclear, and the numbers behind it."""
 
+import math
 from dataclasses import dataclass
 
 import numpy.typing as npt
@@ -8,7 +9,7 @@ from regimen.records import Interval, Verdict
 from regimen.stats.intervals import new_rows_interval, probability_of_improvement, t_interval
 from regimen.stats.permutation import FAMILY_ERROR, max_t
 from regimen.stats.power import pairs_needed
-from regimen.stats.samples import checked_family, checked_number, checked_sample
+from regimen.stats.samples import checked_count, checked_family, checked_number, checked_sample
 
 EQUIVALENCE_LEVEL = 0.90  # two one-sided tests at 5 % each
 
@@ -23,6 +24,7 @@ class Judgement:
         ci_new_rows: The same for new rows (Nadeau and Bengio).
         p: Sign-flip permutation p-value of the arm alone.
         p_adjusted: Max-|t| p-value within the family.
+        p_new_rows: The same for new rows: with the standard error of `ci_new_rows`.
         probability_of_improvement: Share of pairs in which the arm is better, ties one half.
         verdict: The verdict, on this table.
         pairs_needed: Pairs for 80 % power at the smallest effect of interest; None above 200.
@@ -33,6 +35,7 @@ class Judgement:
     ci_new_rows: Interval
     p: float
     p_adjusted: float
+    p_new_rows: float
     probability_of_improvement: float
     verdict: Verdict
     pairs_needed: int | None
@@ -120,7 +123,9 @@ def judge(
         Westfall and Young (1993), Resampling-Based Multiple Testing, algorithm 2.5.
     """
     family = checked_family(differences)
-    tested = max_t(family, seed=seed)
+    checked_count(n_train, name="n_train", least=1)
+    checked_count(n_validation, name="n_validation", least=1)
+    tested = max_t(family, widening=math.sqrt(1 + len(family) * n_validation / n_train), seed=seed)
     return [
         Judgement(
             delta=float(sample.mean()),
@@ -128,11 +133,14 @@ def judge(
             ci_new_rows=new_rows_interval(sample, n_validation=n_validation, n_train=n_train),
             p=float(alone),
             p_adjusted=float(together),
+            p_new_rows=float(new_rows),
             probability_of_improvement=probability_of_improvement(sample),
             verdict=verdict(sample, float(together), smallest_effect, pilot=pilot),
             pairs_needed=pairs_needed(
                 float(sample.std(ddof=1)), smallest_effect, critical=tested.critical, n=len(family)
             ),
         )
-        for sample, alone, together in zip(family.T, tested.p_unadjusted, tested.p, strict=True)
+        for sample, alone, together, new_rows in zip(
+            family.T, tested.p_unadjusted, tested.p, tested.p_widened, strict=True
+        )
     ]

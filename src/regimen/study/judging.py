@@ -74,7 +74,7 @@ def judge_arms(
         n_validation: Rows of the validation part.
         new_rows_known: Whether the spread over pairs tells what other rows would give. It does not where the validation
             rows are the same in every pair, nor where pairs are origins in time: then there is no wider interval for
-            new rows, `ci_new_rows` is `ci`, and reports leave it out.
+            new rows and no p of it, `ci_new_rows` is `ci`, and reports leave it out.
     """
     sign = 1.0 if higher_is_better else -1.0
     base = metrics(baseline)
@@ -98,6 +98,7 @@ def judge_arms(
             ci_new_rows=found.ci_new_rows if new_rows_known else found.ci,
             p=found.p,
             p_adjusted=found.p_adjusted,
+            p_new_rows=found.p_new_rows if new_rows_known else None,
             probability_of_improvement=found.probability_of_improvement,
             gap=statistics.fmean(run.validation_loss - run.train_loss for run in runs),
             verdict=found.verdict,
