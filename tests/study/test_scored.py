@@ -87,6 +87,29 @@ def test_the_only_row_of_a_class_is_never_left_out() -> None:
     assert np.isfinite([low, high]).all() and low < high
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_as_many_rows_won_as_lost_is_no_proof_of_equality(shared: bool) -> None:
+    split = Split(train=np.arange(40, 120), validation=np.arange(40), test=np.empty(0, dtype=np.int64))
+    run = Run(
+        recipe=OPTIONS.recipe(80), model=MLP(hidden=(4,)), data=table_of(60), split=split, key=0, metric="accuracy"
+    )
+    right = np.eye(2, dtype=np.float32)[run.data.y[:40]]
+
+    def result(wrong: int) -> RunResult:
+        outputs = right.copy()
+        outputs[wrong : wrong + 4] = 1 - outputs[wrong : wrong + 4]
+        return RunResult(
+            identity=run.identity, status="finished", metric=0.9, train_loss=0.0, validation_loss=0.0, epoch=1,
+            epochs_run=1, steps=1, seconds=0.0, outputs={"validation": outputs},
+        )  # fmt: skip
+
+    results = [(result(0), result(0 if shared else 4)) for _ in range(3)]
+    _, _, delta, (low, high) = compare_on_rows([(run, run)] * 3, results, "validation")
+    assert delta == 0
+    # Eight of 40 rows differ by one: a standard error of sqrt(8 / 40 / 39), and 2.0227 is t(0.975; 39).
+    assert (low, high) == ((0, 0) if shared else pytest.approx((-0.14485, 0.14485), abs=1e-5))
+
+
 def grouped_test_part(holders: Sequence[int]) -> Table:
     """Return 150 groups of two rows in the test part, class 1 in the second row of some of them; 40 more to train."""
     group = np.r_[np.repeat(np.arange(150), 2), np.repeat(np.arange(200, 240), 3)]
