@@ -1,4 +1,4 @@
-"""Writes the pictures and figures of README.md and docs/first-study.md from the studies stored in benchmarks/results.
+"""Writes the pictures and figures of README.md, docs/first-study.md and docs/questions.md from the stored studies.
 
 python scripts/readme_figures.py           # after benchmarks/bench_studies.py
 python scripts/readme_figures.py --check   # fails if a picture or figure is not that of the stored studies
@@ -8,7 +8,7 @@ import io
 import json
 import re
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from rich.console import Console
 
 from regimen.records import Results
 from regimen.report import curves, intervals, results_table, verdict_sentence
-from regimen.report.quantities import MINUS, MetricFormat, plural
+from regimen.report.quantities import MINUS, MetricFormat, duration, plural
 
 STORED = ROOT / "benchmarks" / "results"
 IMAGES = ROOT / "docs" / "images"
@@ -147,9 +147,14 @@ def busy(head: Mapping[str, Any], results: Results) -> str:
 
 
 def losses(results: Results) -> str:
-    """Return what the recipe does to the plain validation loss, which may differ from what it does to the metric."""
-    recipe, before = results.curves.get("recipe"), results.baseline.validation_loss
-    after = before if recipe is None else recipe.validation[-1]
+    """Return what the recipe does to the plain validation loss, which may differ from what it does to the metric.
+
+    On the pairs of the confirmation, as in the sentence that the command prints.
+    """
+    confirmed = [run for run in results.runs if run.phase == "confirm" and run.validation_loss is not None]
+    before, after = (
+        statistics.fmean(run.validation_loss for run in confirmed if run.arm == arm) for arm in ("baseline", "recipe")
+    )
     against = after > before and results.confirmation.delta > 0
     warning = ": right more often, and less sure; study `--metric log_loss` if you use the probabilities"
     return f"{before:.3f} for the baseline, {after:.3f} for the recipe, in nats{warning if against else ''}"
@@ -181,6 +186,18 @@ def needed(results: Results, rows: int = 12) -> str:
     return "\n".join([*lines, "", f"The gap of the baseline is {results.baseline.gap:.2f}."])
 
 
+def in_questions(heads: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the parts of docs/questions.md: how long the stored studies took."""
+    lines = ["| study | rows | engine | runs | time |", "|---|---:|---|---:|---|"]
+    for study in (study for head in heads for study in head["studies"].values()):
+        found = results_of(study)
+        command = re.sub(r" --techniques (\S+,){3,}\S+", "", study["command"])  # those tried by default, named
+        rows = found.data.rows.train + found.data.rows.validation + found.data.rows.test  # too few to set any aside
+        size = f"{rows:,} | {found.design.engine} | {found.design.runs:,}"
+        lines.append(f"| `{command}` | {size} | {duration(statistics.median(study['seconds']))} |")
+    return {"times": "\n".join([*lines, "", f"*{machine(heads[0], found)}{busy(heads[0], found)}.*"])}
+
+
 def files() -> dict[Path, str]:
     """Return every file this script writes, with its content."""
     head, passengers = stored("digits"), stored("titanic")
@@ -190,6 +207,7 @@ def files() -> dict[Path, str]:
     parts: dict[Path, Callable[[], dict[str, str]]] = {
         ROOT / "README.md": lambda: in_readme(head, digits),
         ROOT / "docs" / "first-study.md": lambda: in_first_study(digits, titanic),
+        ROOT / "docs" / "questions.md": lambda: in_questions([head, passengers]),
     }
     return found | {path: fill(path.read_text("utf-8"), make(), Path(__file__).name) for path, make in parts.items()}
 
