@@ -49,9 +49,9 @@ def test_late_epochs_that_do_no_harm_do_not_excuse_a_gap():
     assert overfits(wide, losses, np.full(8, 0.9)).overfits
 
 
-def test_a_late_ratio_that_varies_beyond_measure_has_an_infinite_upper_bound():
+def test_a_late_ratio_that_varies_beyond_measure_has_a_bound_that_json_can_hold():
     found = overfits(wide, losses, [1e-200, 1e200])
-    assert found.late_ci == (-1, np.inf)
+    assert found.late_ci[0] == -1 and 1e300 < found.late_ci[1] < np.inf
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import stats
 
 from regimen.errors import InputError
 from regimen.stats import (
@@ -74,7 +75,8 @@ def test_a_judgement_is_made_of_its_parts():
         assert found.p_adjusted == p_adjusted
         assert found.probability_of_improvement == probability_of_improvement(column)
         assert found.verdict == verdict(column, p_adjusted, 0.5, pilot=False)
-        assert found.pairs_needed == pairs_needed(column.std(ddof=1), 0.5, critical=family.critical, n=10)
+        critical = min(family.critical, stats.t.ppf(1 - 0.05 / 6, 9))
+        assert found.pairs_needed == pairs_needed(column.std(ddof=1), 0.5, critical=critical, n=10)
 
 
 def test_a_judgement_holds_plain_numbers_that_json_can_write():
@@ -89,6 +91,14 @@ def test_a_pilot_has_numbers_but_no_verdict():
     found = judge(d, smallest_effect=0.01, n_train=75, n_validation=25, pilot=True)
     assert [arm.verdict for arm in found] == ["unclear", "unclear"]
     assert [arm.delta for arm in found] == pytest.approx([0, 0.2])
+
+
+def test_an_arm_that_gains_alike_in_all_pairs_of_a_pilot_leaves_the_pairs_that_others_need_a_number():
+    noisy_arm = np.array([0.02, 0.0, 0.01])
+    [_, found] = judge(np.column_stack([np.full(3, 0.01), noisy_arm]), smallest_effect=0.01, **design | {"pilot": True})
+    # The level of Bonferroni: the sign vectors alone say that no |t| suffices.
+    assert max_t(np.full((3, 1), 0.01)).critical == np.inf
+    assert found.pairs_needed == pairs_needed(0.01, 0.01, critical=stats.t.ppf(1 - 0.05 / 4, 2), n=3) == 13
 
 
 def test_the_seed_reaches_the_random_sign_vectors():

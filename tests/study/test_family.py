@@ -162,6 +162,7 @@ def test_what_is_no_budget_is_refused(text: str) -> None:
         ({"processes": 0}, "--processes: expected at least 1"),
         ({"smallest_effect": 0.0}, "--smallest-effect"),
         ({"smallest_effect": float("nan")}, "--smallest-effect"),
+        ({"smallest_effect": float("inf")}, "--smallest-effect"),
         ({"seed": -1}, "--seed"),
         ({"seed": 1 << 64}, "--seed"),
         ({"engine": "refrence"}, "did you mean 'reference'"),

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy.typing as npt
+from scipy.special import stdtrit
 
 from regimen.records import Interval, Verdict
 from regimen.stats.intervals import new_rows_interval, probability_of_improvement, t_interval
@@ -27,7 +28,8 @@ class Judgement:
         p_new_rows: The same for new rows: with the standard error of `ci_new_rows`.
         probability_of_improvement: Share of pairs in which the arm is better, ties one half.
         verdict: The verdict, on this table.
-        pairs_needed: Pairs for 80 % power at the smallest effect of interest; None above 200.
+        pairs_needed: Pairs for 80 % power at the smallest effect of interest and the family's level, at least
+            Bonferroni's; None above 200.
     """
 
     delta: float
@@ -126,6 +128,10 @@ def judge(
     checked_count(n_train, name="n_train", least=1)
     checked_count(n_validation, name="n_validation", least=1)
     tested = max_t(family, widening=math.sqrt(1 + len(family) * n_validation / n_train), seed=seed)
+    # Few sign vectors leave a critical |t| of hundreds, or none: in a pilot one arm that gains alike in all pairs would
+    # let no number of pairs suffice for any other. No adjustment for a family needs to be stricter than Bonferroni's.
+    bonferroni = -float(stdtrit(len(family) - 1, FAMILY_ERROR / (2 * family.shape[1])))
+    critical = min(tested.critical, bonferroni)
     return [
         Judgement(
             delta=float(sample.mean()),
@@ -136,9 +142,7 @@ def judge(
             p_new_rows=float(new_rows),
             probability_of_improvement=probability_of_improvement(sample),
             verdict=verdict(sample, float(together), smallest_effect, pilot=pilot),
-            pairs_needed=pairs_needed(
-                float(sample.std(ddof=1)), smallest_effect, critical=tested.critical, n=len(family)
-            ),
+            pairs_needed=pairs_needed(float(sample.std(ddof=1)), smallest_effect, critical=critical, n=len(family)),
         )
         for sample, alone, together, new_rows in zip(
             family.T, tested.p_unadjusted, tested.p, tested.p_widened, strict=True

@@ -1,5 +1,6 @@
 """What a user asks of a study, checked before anything is read or trained."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -100,8 +101,8 @@ class StudyOptions:
             raise OptionError(f"--pairs: expected at most 1000, got {self.pairs}")
         if self.folds is not None and self.folds > 100:
             raise OptionError(f"--folds: expected at most 100, got {self.folds}")
-        if self.smallest_effect is not None and not self.smallest_effect > 0:
-            raise OptionError(f"--smallest-effect: expected a number above 0, got {self.smallest_effect}")
+        if self.smallest_effect is not None and not 0 < self.smallest_effect < math.inf:
+            raise OptionError(f"--smallest-effect: expected a finite number above 0, got {self.smallest_effect}")
 
     def network(self, data: Data) -> Model:
         """Return the model as a description, by default the one that fits the data."""
