@@ -71,6 +71,21 @@ def test_the_band_of_a_logarithmic_axis_stays_above_zero() -> None:
     assert lowest == 1e-6
 
 
+@pytest.mark.parametrize(
+    ("values", "within", "ends"),
+    [([[99.0], [100.0]], pictures.PER_CENT, (98.79, 100.0)), ([[0.1], [1.0]], (0.0, np.inf), (0.0, 1.186))],
+    ids=["accuracy", "loss"],
+)
+def test_a_band_stays_within_the_range_of_what_is_drawn(
+    values: list[list[float]], within: tuple[float, float], ends: tuple[float, float]
+) -> None:
+    with pictures.look():
+        _, (axes,) = pictures.canvas()
+        pictures.spread(axes, [0, 1], np.repeat(values, 2, axis=1), within=within)
+        heights = np.concatenate([np.asarray(path.vertices)[:, 1] for path in axes.collections[0].get_paths()])
+    assert (heights.min(), heights.max()) == pytest.approx(ends, abs=0.01)
+
+
 def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="can not write"):
         pictures.save(drawn(), tmp_path / "missing" / "curves")

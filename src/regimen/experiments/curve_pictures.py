@@ -1,5 +1,6 @@
 """Learning curves of several runs, drawn the same way in every part."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -47,8 +48,9 @@ def draw_curves(
         axes.plot([], [], color=color, label=f"{label} (diverged)")
         return
     epochs = np.arange(1, len(values[0]) + 1)
-    scale = 100.0 if curve == "metric" else 1.0
-    pictures.spread(axes, epochs, scale * np.array(values), label=label, color=color, training=training)
+    scale, within = (100.0, pictures.PER_CENT) if curve == "metric" else (1.0, (0.0, math.inf))
+    curves = scale * np.array(values)
+    pictures.spread(axes, epochs, curves, label=label, color=color, training=training, within=within)
     if len(epochs) == 1:
         axes.plot(epochs, [scale * np.mean(values)], "o", color=color, markersize=4)
     whole_epochs(axes)

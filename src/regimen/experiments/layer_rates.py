@@ -176,7 +176,8 @@ def rate_picture(trained: Trained) -> Picture:
                 ("test, eval mode", pictures.BLUE, False),
             )
         ):
-            pictures.spread(right, rates, values[:, place].T, label=name, color=color, training=training)
+            at = values[:, place].T
+            pictures.spread(right, rates, at, label=name, color=color, training=training, within=pictures.PER_CENT)
         pictures.label(right, x="drop probability p", y="accuracy after the last epoch (%)", title="at the end")
         pictures.legend(right, loc="lower left")
     return Picture(

@@ -1,6 +1,7 @@
 """The look of the pictures: the report's colours, lines and grid in matplotlib, and files equal from run to run."""
 
 import io
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -29,6 +30,7 @@ DPI = 160
 THICK, TRAINING, THIN = 1.9, 1.4, 0.9
 DASHES = (0, (4, 2.6))
 SPREAD = 0.14  # opacity of `.spread`
+PER_CENT = (0.0, 100.0)  # what accuracies lie within
 
 
 @cache
@@ -158,18 +160,29 @@ def points(
 
 
 def spread(
-    axes: Axes, x: npt.ArrayLike, curves: npt.ArrayLike, *, label: str = "", color: str = BLUE, training: bool = False
+    axes: Axes,
+    x: npt.ArrayLike,
+    curves: npt.ArrayLike,
+    *,
+    label: str = "",
+    color: str = BLUE,
+    training: bool = False,
+    within: tuple[float, float] = (0.0, math.inf),
 ) -> None:
-    """Draw the mean of several curves `[repetitions, points]` with a band of one standard deviation around it."""
+    """Draw the mean of several curves `[repetitions, points]` with a band of one standard deviation around it.
+
+    The band does not leave `within`, the range of what is drawn: no accuracy is above 100 %.
+    """
     values = np.asarray(curves, dtype=np.float64)
     mean = values.mean(axis=0)
     line(axes, x, mean, label=label, color=color, training=training)
     if len(values) > 1:
         around = values.std(axis=0, ddof=1)
-        low = mean - around
+        low = np.maximum(mean - around, within[0])
         if axes.get_yscale() == "log":  # where the mean is smaller than its spread, the band would reach below zero
             low = np.maximum(low, values.min(axis=0))
-        axes.fill_between(np.asarray(x), low, mean + around, color=color, alpha=SPREAD, linewidth=0)
+        high = np.minimum(mean + around, within[1])
+        axes.fill_between(np.asarray(x), low, high, color=color, alpha=SPREAD, linewidth=0)
 
 
 def legend(axes: Axes, **options: Any) -> None:

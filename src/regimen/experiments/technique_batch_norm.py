@@ -222,9 +222,8 @@ def _posted_picture(results: Sequence[RunResult]) -> Picture:
         epochs = np.arange(1, len(results[0].curves.metric) + 1)
         for result in results:
             pictures.line(axes, epochs, 100 * np.array(result.curves.metric), thin=True)
-        pictures.spread(
-            axes, epochs, [100 * np.array(r.curves.metric) for r in results], label=f"mean of {len(results)} keys"
-        )
+        every = [100 * np.array(r.curves.metric) for r in results]
+        pictures.spread(axes, epochs, every, label=f"mean of {len(results)} keys", within=pictures.PER_CENT)
         axes.plot(epochs[-1:], [POSTED], "o", color=pictures.ORANGE, markersize=5, label=f"posted: {POSTED} %")
         whole_epochs(axes)
         pictures.label(axes, x="epoch", y="test accuracy, eval mode (%)")
