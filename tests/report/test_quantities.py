@@ -46,6 +46,32 @@ def test_an_interval_with_one_missing_end_is_missing() -> None:
     assert MetricFormat.of(digits()).interval((math.nan, 0.1)) == "–"
 
 
+@pytest.mark.parametrize(
+    ("p", "written"),
+    [(51 / 1024, "0.0498"), (5000 / 100_001, "<0.05"), (0.0496, "0.0496"), (0.05, "0.050"), (52 / 1024, "0.051"),
+     (0.0494, "0.049"), (0.05004, "0.050")],
+)  # fmt: skip
+def test_a_p_value_that_decides_a_verdict_never_rounds_to_the_limit(p: float, written: str) -> None:
+    assert probability(p) == written
+
+
+@pytest.mark.parametrize(
+    ("interval", "written"),
+    [
+        ((0.0003, 0.0081), "+0.03 to +0.81"),
+        ((-0.0081, -0.00004), "-0.810 to -0.004"),
+        ((-0.0003, 0.0081), "0.0 to +0.8"),
+        ((0.0, 0.0081), "0.0 to +0.8"),
+        ((0.006, 0.0081), "+0.6 to +0.8"),
+        ((1e-9, 0.0081), "0.0 to +0.8"),
+    ],
+)
+def test_an_interval_that_excludes_zero_does_not_print_as_if_it_touched_it(
+    interval: tuple[float, float], written: str
+) -> None:
+    assert MetricFormat.of(digits()).interval(interval) == written
+
+
 def test_points_print_times_a_hundred_and_target_units_as_they_are() -> None:
     assert MetricFormat.of(digits()).effect(0.0147, unit=True) == "+1.5 points"
     assert MetricFormat.of(digits()).level(0.958) == "95.8 %"

@@ -2,7 +2,7 @@
 
 import math
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from regimen.records import Interval, Results, TechniqueRecord
 
@@ -95,16 +95,20 @@ def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
 
 
 def probability(p: float | None) -> str:
-    """Return a p-value with three decimals, or `<0.001`.
+    """Return a p-value with three decimals, or `<0.001`; with more where it would round up to the limit of verdicts.
 
     Example:
-        >>> probability(0.0421), probability(0.0)
-        ('0.042', '<0.001')
+        >>> probability(0.0421), probability(0.0), probability(0.0498)
+        ('0.042', '<0.001', '0.0498')
     """
     known = finite(p)
     if known is None:
         return MISSING
-    return "<0.001" if known < 0.0005 else f"{known:.3f}"
+    if known < 0.0005:
+        return "<0.001"
+    if 0.0495 <= known < 0.05:
+        return f"{known:.4f}" if known < 0.04995 else "<0.05"
+    return f"{known:.3f}"
 
 
 def loss(value: float | None) -> str:
@@ -216,8 +220,15 @@ class MetricFormat:
         return f"{written} {self.effect_unit}" if unit and self.effect_unit else written
 
     def interval(self, interval: Interval | None, *, sign: bool = True) -> str:
-        """Return both ends of an interval, such as `+1.2 to +2.4`."""
+        """Return both ends of an interval, such as `+1.2 to +2.4`.
+
+        One that excludes zero gets up to two more decimals where it would print as if it touched zero: `+0.03 to +0.81`.
+        """
         known = finite_interval(interval)
         if known is None:
             return MISSING
-        return f"{self.effect(known[0], sign=sign)} to {self.effect(known[1], sign=sign)}"
+        form, nearest = self, min(map(abs, known)) * self.factor
+        if known[0] * known[1] > 0 and round(nearest, self.decimals) == 0:
+            more = (self.decimals + 1, self.decimals + 2)
+            form = replace(self, decimals=next((one for one in more if round(nearest, one)), self.decimals))
+        return f"{form.effect(known[0], sign=sign)} to {form.effect(known[1], sign=sign)}"

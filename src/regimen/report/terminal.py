@@ -45,7 +45,7 @@ def results_table(results: Results) -> RenderableType:
         table.add_row(
             Text(names[one.arm]),
             Text(form.effect(one.delta) if known else "-"),
-            Text(f"{form.effect(interval[0])} to {form.effect(interval[1])}" if interval else "-"),
+            Text(form.interval(interval) if interval else "-"),
             Text(probability(one.p_adjusted) if known else "-"),
             Text(one.verdict, style=STYLES[one.verdict]) if known else Text("did not train", style="red"),
             Text("-" if cost is None else f"{cost:.2f}x"),
