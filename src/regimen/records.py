@@ -252,7 +252,10 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CurveRecord:
-    """Mean curves of one arm over its pairs; `lo` and `hi` bound the validation loss (mean -+ one sd over pairs)."""
+    """Mean curves of one arm over its pairs.
+
+    `lo` and `hi` are the validation loss -+ one standard deviation over pairs; `lo` is never below 0.
+    """
 
     epoch: tuple[int, ...]
     train: tuple[float, ...]

@@ -208,6 +208,30 @@ def test_arms_that_the_family_does_not_hold_are_left_out() -> None:
     assert recipe_label(replace(base, recipe=replace(base.recipe, arms=("gone",)))) == ""
 
 
+@pytest.mark.parametrize(("ci", "said"), [((-0.031, -0.0004), True), ((-0.031, 0.001), False), ((0.001, 0.02), False)])
+def test_a_test_part_that_speaks_against_the_recipe_is_told_beside_the_verdict(
+    ci: tuple[float, float], said: bool
+) -> None:
+    base = digits()
+    test = replace(base.confirmation.test, delta=sum(ci) / 2, ci=ci)
+    results = replace(base, confirmation=replace(base.confirmation, test=test))
+    against = [one for one in cautions(results) if "the recipe is worse" in one]
+    assert bool(against) == said
+    if said:
+        expected = "by 1.6 points of accuracy (95 % interval 0.04 to 3.10, 360 rows)"
+        assert expected in against[0] and against[0] in qualifiers(results)
+        assert not any("worse" in one for one in cautions(replace(results, recipe=replace(base.recipe, arms=()))))
+
+
+@pytest.mark.parametrize(
+    ("late", "said"), [(0.004, "within 1 % of that"), (-0.004, "within 1 % of that"), (0.2, "20 % above that")]
+)
+def test_late_epochs_are_told_by_how_much_they_cost(late: float, said: str) -> None:
+    base = digits()
+    told = qualifiers(replace(base, baseline=replace(base.baseline, late_loss=late)))
+    assert any(f"that loss is {said} of the epoch" in one for one in told)
+
+
 @pytest.mark.parametrize(("loss", "said"), [(0.5, True), (0.201, False)])
 def test_a_recipe_with_worse_probabilities_is_told_beside_its_accuracy(loss: float, said: bool) -> None:
     base = digits()

@@ -222,7 +222,7 @@ class MetricFormat:
     def interval(self, interval: Interval | None, *, sign: bool = True) -> str:
         """Return both ends of an interval, such as `+1.2 to +2.4`.
 
-        One that excludes zero gets up to two more decimals where it would print as if it touched zero: `+0.03 to +0.81`.
+        One that excludes zero gets up to two more decimals where it would print as if it touched it: `+0.03 to +0.81`.
         """
         known = finite_interval(interval)
         if known is None:

@@ -137,16 +137,19 @@ def qualifiers(results: Results) -> list[str]:
         )
     late = finite(baseline.late_loss)
     if late is not None:
-        side = "above" if late >= 0 else "below"
-        share = f"{abs(late) * 100:.0f} %"
-        found.append(f"At its last epoch that loss is {share} {side} that of the epoch which early stopping chooses.")
+        share = f"{abs(late) * 100:.0f} % {'above' if late >= 0 else 'below'} that"
+        said = share if abs(late) >= 0.005 else "within 1 % of that"
+        found.append(f"At its last epoch that loss is {said} of the epoch which early stopping chooses.")
     reach = _reach(results)
     return [*found, *cautions(results), *([reach] if reach else [])]
 
 
 def cautions(results: Results) -> list[str]:
-    """Return what must be said beside the verdict: a baseline that did not learn, a recipe with worse probabilities."""
-    found, baseline = [], results.baseline
+    """Return what must be said beside the verdict.
+
+    A baseline that did not learn, a recipe with worse probabilities, a test part that speaks against the recipe.
+    """
+    found, baseline, test = [], results.baseline, results.confirmation.test
     guess = guessing_loss(results)
     if finite(baseline.train_loss) is not None and baseline.train_loss >= guess:
         found.append(
@@ -159,6 +162,14 @@ def cautions(results: Results) -> list[str]:
         found.append(
             f"The recipe is less sure of its answers: its validation loss is {loss(after)} nats, the baseline's "
             f"{loss(before)}; if you use the probabilities, study with --metric log_loss."
+        )
+    interval = finite_interval(test.ci)
+    if recommended(results) and test.rows > 0 and interval is not None and interval[1] < 0:
+        form = MetricFormat.of(results)
+        found.append(
+            f"On the test part, which no decision has touched, the recipe is worse than the baseline: by "
+            f"{form.effect(-test.delta, sign=False, unit=True)} of {form.name} (95 % interval "
+            f"{form.interval((-interval[1], -interval[0]), sign=False)}, {plural(test.rows, 'row')})."
         )
     return found
 

@@ -125,6 +125,6 @@ def mean_curves(results: Sequence[RunResult]) -> CurveRecord:
         epoch=tuple(range(1, epochs + 1)),
         train=tuple(train.tolist()),
         validation=tuple(mean.tolist()),
-        lo=tuple((mean - sd).tolist()),
+        lo=tuple(np.maximum(mean - sd, 0.0).tolist()),  # no loss is below 0
         hi=tuple((mean + sd).tolist()),
     )
