@@ -1,6 +1,7 @@
 """The store: what is saved comes back, one process at a time, and damaged files are refused."""
 
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,19 @@ def test_arrays_come_back_with_their_shape_type_and_values(tmp_path: Path, array
 
 def _fields() -> dict[str, object]:
     return {name: getattr(RESULT, name) for name in RunResult.__dataclass_fields__}
+
+
+def test_a_store_knows_how_long_it_took_until_the_last_run_that_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("regimen.store.time.perf_counter", lambda: now[0])
+    for before, identity in ((0.0, "a"), (7.5, "b"), (15.0, "c")):
+        with Store(tmp_path, create=not before) as store:
+            assert store.seconds == before
+            now[0] += 7.5
+            store.save(replace(RESULT, identity=identity), "reference")
+            now[0] += 1000  # killed before the next run was done
 
 
 def test_work_of_one_engine_is_not_taken_for_that_of_another(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The study's store: one SQLite file with one writer, to which every finished run is committed at once."""
 
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +36,9 @@ class Store:
         directory: Folder of the study; it must exist.
         create: Make a new store; otherwise open one that is there.
 
+    Attributes:
+        seconds: How long those who opened it before had it, each until the last run that it saved.
+
     Raises:
         StoreError: The store exists (`create`), is missing, in use by another process, or no store of this format.
     """
@@ -54,7 +58,7 @@ class Store:
                     self._database.execute(statement)
                 self._database.execute("INSERT INTO meta VALUES ('format', ?)", (FORMAT,))
             self._database.execute("COMMIT")
-            found = self._read("format")
+            found, before = self._read("format"), self._read("seconds")
         except sqlite3.DatabaseError as error:
             self._database.close()
             if "locked" in str(error):
@@ -67,6 +71,7 @@ class Store:
         if found != FORMAT:
             self._database.close()
             raise StoreError(f"{self.path} has format {found}; this version of regimen reads format {FORMAT}")
+        self.seconds, self._opened = float(before or 0), time.perf_counter()
 
     def _read(self, key: str) -> str | None:
         row = self._database.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
@@ -101,8 +106,12 @@ class Store:
             _pack(result.outputs),
             _pack(result.weights),
         )
+        seconds = str(self.seconds + time.perf_counter() - self._opened)
         try:
-            self._database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)
+            with self._database:
+                self._database.execute("BEGIN")
+                self._database.execute("INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)", row)
+                self._database.execute("INSERT OR REPLACE INTO meta VALUES ('seconds', ?)", (seconds,))
         except sqlite3.DatabaseError as error:
             raise StoreError(f"could not write to {self.path}: {error}; what was stored before is kept") from error
 

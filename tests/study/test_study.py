@@ -1,5 +1,6 @@
 """A whole study on small tables: what it trains, what it repeats after an interruption, what it makes of results."""
 
+import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.models import MLP
 from regimen.records import Results, RunResult
 from regimen.run import Recipe, Run, recipe_from_toml
+from regimen.store import FILE
 from regimen.study import Study, StudyOptions, planning
 from regimen.study.layout import Layout
 from regimen.study.ledger import Watch
@@ -120,6 +122,16 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     assert figures(results) == figures(undisturbed)
     assert len(first.trained) == stop_after
     assert len(second.trained) == len(undisturbed.runs) - stop_after
+
+
+def test_the_seconds_of_a_resumed_study_are_those_of_all_its_parts(iris: Table, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        Study(data=iris, options=SMALL, trainer=Counting(iris, stop_after=3)).run(tmp_path)
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute("UPDATE meta SET value = '5000' WHERE key = 'seconds'")
+    database.close()
+    results = Study(data=iris, options=SMALL, trainer=Counting(iris)).run(tmp_path, resume=True).results
+    assert 5000 < results.design.seconds < 6000
 
 
 def test_a_finished_study_trains_nothing_when_resumed(iris: Table, undisturbed: Results, tmp_path: Path) -> None:

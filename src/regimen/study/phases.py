@@ -58,7 +58,7 @@ class Phases:
     model: Model | None = None
 
     def findings(self, started: float) -> Findings:
-        """Go through all phases; `started` is the `time.perf_counter()` of the study's begin."""
+        """Go through all phases; `started` is the `time.perf_counter()` of the study's begin, as if uninterrupted."""
         search = self._search()
         choice = self._combine(search)
         concluded = self.conclude(choice.recipe, search_delta=choice.delta)

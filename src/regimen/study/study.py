@@ -105,7 +105,7 @@ class Study:
                 watch.planned(plan.runs)
                 ledger = Ledger(trainer=trainer, engine=plan.engine, store=store, watch=watch)
                 phases = Phases(layout=layout, plan=plan, ledger=ledger, watch=watch, model=model)
-                return phases.findings(started)
+                return phases.findings(started - (0.0 if store is None else store.seconds))
         finally:
             if own is not None:
                 own.close()
