@@ -114,7 +114,7 @@ def words(key: int, count: int, c1: Tensor | int, c2: Tensor | int, c3: int) -> 
 
     `c1` and `c2` must broadcast against a trailing axis of blocks (give them a last axis of length 1).
     """
-    blocks = torch.arange(-(-count // 4), dtype=torch.int64)
+    blocks = torch.arange(-(-count // 4), dtype=torch.int64, device="cpu")
     four = torch.stack(philox(key, blocks, c1, c2, c3), dim=-1)
     return four.flatten(-2)[..., :count]
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from sklearn.datasets import load_iris
 
 from regimen import Recipe
 from regimen.engine import choose_engine, train
@@ -215,3 +217,26 @@ def test_the_rows_of_the_caller_stay_as_they_are(yields: Any) -> None:
 def test_a_verbose_fit_says_what_was_trained(flowers: Any, capsys: pytest.CaptureFixture[str]) -> None:
     quick(RegimenClassifier, verbose=True).fit(*flowers)
     assert "1 x mlp:8, 5 epochs on 90 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "surroundings",
+    [torch.no_grad, torch.inference_mode, lambda: torch.device("meta")],
+    ids=["grad", "inference", "device"],
+)
+def test_fitting_and_predicting_do_not_depend_on_what_the_caller_has_set_in_pytorch(surroundings: Any) -> None:
+    x, y = load_iris(return_X_y=True)
+
+    def predicted() -> list[np.ndarray]:
+        fitted = RegimenClassifier(hidden=(8,), epochs=2, dropout=0.2, calibration="temperature", random_state=0)
+        begun = RegimenClassifier(hidden=(8,), dropout=0.2, random_state=0)
+        for _ in range(2):
+            begun.partial_fit(x, y, classes=[0, 1, 2])
+        fitted.fit(x, y)
+        return [fitted.predict_proba(x), fitted.predict_proba(x, samples=2), begun.predict_proba(x)]
+
+    expected = predicted()
+    with surroundings():
+        found = predicted()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -3,8 +3,8 @@
 from regimen.engine.native import why_not
 from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
+from regimen.engine.surroundings import one_thread
 from regimen.engine.trainer import ENGINES, EngineChoice, Trainer, choose_engine, train
-from regimen.engine.workers import one_thread
 
 __all__ = [
     "ENGINES",

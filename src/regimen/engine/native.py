@@ -17,7 +17,7 @@ from regimen.data import Prepared, Samples
 from regimen.data.keeping import kept
 from regimen.engine.chains import layers_of, own_chain
 from regimen.engine.reference import Training
-from regimen.engine.workers import one_thread
+from regimen.engine.surroundings import one_thread
 from regimen.errors import EngineError
 from regimen.kernels import keep_scale, keep_threshold, native_types
 from regimen.kernels.native import Kernels, find_kernels, why_no_kernels
@@ -148,7 +148,7 @@ def flat_inputs(data: Prepared, part: str) -> Tensor:
     parts = _flat_parts(data)
     if part not in parts:
         x = data.x[part]
-        parts[part] = torch.empty(len(x), data.features)
+        parts[part] = torch.empty(len(x), data.features, dtype=torch.float32)
         # In pieces, so that no copy of all rows in another order of memory is made on the way.
         for piece, rows in zip(torch.split(parts[part], PIECE), torch.split(x, PIECE), strict=True):
             piece.copy_(data.scaled(rows).flatten(1))

@@ -260,7 +260,7 @@ def _as_written() -> Iterator[None]:
 
 def _mixing(batches: Sequence[tuple[Tensor, Tensor, Tensor | None, float]]) -> tuple[Tensor | None, Tensor]:
     """Return the partners of each run's rows, its own rows where it does not mix, and the shares."""
-    shares = torch.tensor([share for _, _, _, share in batches])
+    shares = torch.tensor([share for _, _, _, share in batches], dtype=torch.float32)
     if all(partners is None for _, _, partners, _ in batches):
         return None, shares
     own = torch.arange(len(batches[0][1]))

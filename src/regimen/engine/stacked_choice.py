@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from regimen.data.machine import free_memory
 from regimen.engine.stacked_bundles import MOST_RUNS, REFUSALS, bundled, family, in_words, is_reason
 from regimen.engine.stacked_probe import Probe, probe, speed_up
-from regimen.engine.workers import one_thread
+from regimen.engine.surroundings import one_thread
 from regimen.run import Run
 
 # Of the memory that is free, bundles that are trained at a time may take so much together.

@@ -34,9 +34,9 @@ class StackedObjective:
         """
         smoothing, weights = None, None
         if any(one.label_smoothing for one in objectives):
-            smoothing = torch.tensor([one.label_smoothing for one in objectives])
+            smoothing = torch.tensor([one.label_smoothing for one in objectives], dtype=torch.float32)
         if any(one.class_weights is not None for one in objectives):
-            ones = torch.ones(outputs)
+            ones = torch.ones(outputs, dtype=torch.float32)
             weights = torch.stack([ones if one.class_weights is None else one.class_weights for one in objectives])
         return cls(classifies=objectives[0].task == "classification", smoothing=smoothing, class_weights=weights)
 

@@ -14,7 +14,8 @@ from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
 from regimen.engine.stacked_bundles import train_stacked
 from regimen.engine.stacked_choice import Chooser, Stacking
-from regimen.engine.workers import WorkerPool, end_where_imported, one_thread
+from regimen.engine.surroundings import one_thread
+from regimen.engine.workers import WorkerPool, end_where_imported
 from regimen.errors import OptionError, nearest
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult

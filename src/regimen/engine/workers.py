@@ -19,21 +19,10 @@ import torch
 from regimen.data import Data
 from regimen.engine.reference import train_one
 from regimen.engine.stacked_bundles import train_stacked
+from regimen.engine.surroundings import one_thread
 from regimen.errors import EngineError
 from regimen.records import RunResult
 from regimen.run import Run
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Compute with one intra-op thread inside, which makes results exactly repeatable."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
 
 # Tables of this worker process, by digest: sent once to each worker instead of with every run.
 _tables: dict[str, Data] = {}
@@ -96,9 +85,11 @@ def end_where_imported() -> None:
 
 def _train(fields: list[dict[str, Any]], digest: str, keep: tuple[str, ...], stacked: bool) -> list[RunResult]:
     runs = [Run(data=_tables[digest], **one) for one in fields]
-    if not stacked:
-        return [train_one(run, keep=keep) for run in runs]
-    results = dict(train_stacked(runs, keep))
+    # The script that started this process has been imported here, and may have set what it likes.
+    with one_thread():
+        if not stacked:
+            return [train_one(run, keep=keep) for run in runs]
+        results = dict(train_stacked(runs, keep))
     return [results[index] for index in range(len(runs))]
 
 

@@ -113,7 +113,7 @@ class _Continued(Training):
         return None if self.run.data.weights is None else self.run.data.weights.values
 
     def load(self, state: Mapping[str, Any], memory: Any) -> None:
-        self.network.load_state_dict({name: torch.tensor(value) for name, value in state.items()})
+        self.network.load_state_dict({name: torch.tensor(value, device="cpu") for name, value in state.items()})
         if memory is not None:
             self.optimizer.load_state_dict(_tensors(memory))
 
@@ -143,7 +143,7 @@ def _numpy(value: Any) -> Any:
 def _tensors(value: Any) -> Any:
     """Undo `_numpy`."""
     if isinstance(value, np.ndarray):
-        return torch.tensor(value)
+        return torch.tensor(value, device="cpu")
     if isinstance(value, dict):
         return {key: _tensors(part) for key, part in value.items()}
     return [_tensors(part) for part in value] if isinstance(value, list) else value

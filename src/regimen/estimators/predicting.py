@@ -91,9 +91,9 @@ def monte_carlo_mask(key: int, p: float, *, row: int, rows: int, features: int, 
         >>> torch.equal(whole[:, 2:], monte_carlo_mask(1, 0.5, row=2, rows=2, features=9, samples=3, site=1))
         True
     """
-    c0 = torch.arange(-(-features // 8), dtype=torch.int64)
-    c1 = torch.arange(row, row + rows, dtype=torch.int64)[:, None]
-    c2 = torch.arange(samples, dtype=torch.int64)[:, None, None]
+    c0 = torch.arange(-(-features // 8), dtype=torch.int64, device="cpu")
+    c1 = torch.arange(row, row + rows, dtype=torch.int64, device="cpu")[:, None]
+    c2 = torch.arange(samples, dtype=torch.int64, device="cpu")[:, None, None]
     four = torch.stack(philox(key, c0, c1, c2, counter3(Purpose.MONTE_CARLO_MASK, site=site)), dim=-1)
     values = torch.stack((four & 0xFFFF, four >> 16), dim=-1).flatten(-3)[..., :features]
     return (values >= keep_threshold(p)).double() * keep_scale(p)

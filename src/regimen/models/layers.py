@@ -14,6 +14,8 @@ DropoutKind = Literal["element", "channel"]
 Pooling = Literal["max", "avg"]
 NORMALIZATIONS: tuple[str, ...] = get_args(Normalization)
 DROPOUT_KINDS: tuple[str, ...] = get_args(DropoutKind)
+# Of all parameters, whatever `torch.set_default_dtype` says: the type of the inputs, and of the C++ kernels.
+DTYPE = torch.float32
 
 ACTIVATIONS: dict[Activation, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -120,9 +122,9 @@ def build(layers: tuple[Layer, ...], *, key: int) -> nn.Sequential:
 def _module(layer: Layer, key: int) -> nn.Module:
     match layer:
         case LinearLayer():
-            return nn.Linear(layer.in_features, layer.out_features)
+            return nn.Linear(layer.in_features, layer.out_features, dtype=DTYPE)
         case ConvLayer(in_channels=inputs, out_channels=outputs):
-            return nn.Conv2d(inputs, outputs, layer.kernel, stride=layer.stride, padding=layer.padding)
+            return nn.Conv2d(inputs, outputs, layer.kernel, stride=layer.stride, padding=layer.padding, dtype=DTYPE)
         case PoolLayer(kind="max"):
             return nn.MaxPool2d(layer.size)
         case PoolLayer():
@@ -130,9 +132,11 @@ def _module(layer: Layer, key: int) -> nn.Module:
         case FlattenLayer():
             return nn.Flatten()
         case NormLayer(kind="batch"):
-            return (nn.BatchNorm1d if layer.dims == 1 else nn.BatchNorm2d)(layer.features)
+            return (nn.BatchNorm1d if layer.dims == 1 else nn.BatchNorm2d)(layer.features, dtype=DTYPE)
         case NormLayer():
-            return nn.LayerNorm(layer.features) if layer.dims == 1 else nn.GroupNorm(1, layer.features)
+            if layer.dims == 1:
+                return nn.LayerNorm(layer.features, dtype=DTYPE)
+            return nn.GroupNorm(1, layer.features, dtype=DTYPE)
         case ActivationLayer():
             return ACTIVATIONS[layer.kind]()
         case DropoutLayer(kind="channel"):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -26,6 +27,8 @@ NUMERICS = 1
 # Fields that recipes did not have at first. At their defaults they do not enter the identity, so that work stored
 # before is found again.
 ADDED = ("dropout_kind", "augmentation", "cutmix", "dropout_scale", "drop_path")
+
+_drawing = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +99,9 @@ class Run:
         Raises:
             OptionError: The network is a module of the user's own.
         """
-        # torch.nn fills its layers from the default generator, whose state is the caller's.
-        with torch.random.fork_rng(devices=[]):
+        # torch.nn fills its layers from the default generator, whose state is the caller's; a thread beside this one
+        # would put back what this one has drawn from.
+        with _drawing, torch.random.fork_rng(devices=[]):
             network = build(self.layers(inputs, outputs), key=self.key)
         initialize(network, self.recipe.initialization, self.key, std=self.recipe.initialization_std)
         return network

@@ -125,7 +125,8 @@ class SavedModel:
         for network, state in zip(networks, self.states, strict=True):
             # Parameters that a module of the user's own ties together stay so only if they are filled.
             described = not isinstance(self.model, OwnModule)
-            network.load_state_dict({name: torch.tensor(value) for name, value in state.items()}, assign=described)
+            tensors = {name: torch.tensor(value, device="cpu") for name, value in state.items()}
+            network.load_state_dict(tensors, assign=described)
             network.eval()
         return networks
 
