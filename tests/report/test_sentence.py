@@ -2,12 +2,16 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from regimen.records import Results
-from regimen.report import verdict_sentence
-from regimen.report.sentence import Standing, cautions, qualifiers, recipe_label, standing
+from regimen.report import qualifiers as qualifying
+from regimen.report import sentence, verdict_sentence
+from regimen.report.qualifiers import cautions, qualifiers
+from regimen.report.sentence import Standing, overfitting, recipe_label, standing
+from regimen.stats import gaps, permutation
 
 from .cases import STUDIES, all_equivalent, empty, letters, one_pair, pilot
 from .studies import digits, regression
@@ -124,9 +128,33 @@ def test_one_setting_that_never_trained_is_counted_as_such() -> None:
 
 
 def test_a_gain_without_overfitting_is_not_called_a_need() -> None:
-    base = digits()
-    said = verdict_sentence(replace(base, baseline=replace(base.baseline, overfits=False)))
+    said = verdict_sentence(replace(digits(), baseline=all_equivalent().baseline))
     assert said.startswith("On this table your network does not overfit, yet it gains from dropout 0.3")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "does not overfit"),
+        ({"gap_ci": (-0.01, 0.0107)}, "does not overfit"),
+        ({"gap_ci": (-0.3, 0.4)}, "is not shown to overfit"),
+        ({"late_loss_ci": (-0.3, 0.06)}, "is not shown to overfit"),
+        ({"late_loss_ci": None}, "does not overfit"),
+        ({"gap_ci": (math.nan, math.nan)}, "is not shown to overfit"),
+        ({"overfits": True, "gap_ci": (0.02, 0.4)}, "overfits"),
+    ],
+)
+def test_a_gap_that_may_be_large_is_not_denied(changes: dict[str, Any], expected: str) -> None:
+    base = all_equivalent()
+    results = replace(base, baseline=replace(base.baseline, **changes))
+    assert overfitting(results) == expected
+    assert f"your network {expected}" in verdict_sentence(results)
+    assert qualifiers(results)[0].startswith(f"The baseline {expected}: its validation loss is")
+
+
+def test_the_limits_of_the_words_are_those_of_the_statistics() -> None:
+    assert qualifying.NEW_ROWS_P == permutation.FAMILY_ERROR
+    assert (sentence.RELATIVE_GAP, sentence.LATE_EXCESS) == (gaps.RELATIVE_GAP, gaps.LATE_EXCESS)
 
 
 def test_without_techniques_the_sentence_claims_nothing_about_regularization() -> None:

@@ -15,9 +15,10 @@ from regimen.errors import StoreError
 from regimen.records import Results
 from regimen.report import curves, intervals, responses
 from regimen.report.names import labels
+from regimen.report.qualifiers import qualifiers
 from regimen.report.quantities import MINUS, MetricFormat, clean, duration, finite, given_validation, plural
 from regimen.report.sections import VERDICT_MEANINGS, decisions, free_form, headline, legend_mark, table, unfinished
-from regimen.report.sentence import STANDING_WORDS, qualifiers, recipe_label, standing, verdict_sentence
+from regimen.report.sentence import STANDING_WORDS, recipe_label, standing, verdict_sentence
 
 # As many small panels as fill a screen; the others fold away, unless only a few would.
 PANELS, FEW = 12, 4

@@ -21,7 +21,7 @@ from regimen.report.quantities import (
     plural,
     probability,
 )
-from regimen.report.sentence import standing
+from regimen.report.sentence import overfitting, standing
 from regimen.report.svg import marker, tag
 
 VERDICT_MEANINGS = {
@@ -85,12 +85,12 @@ def headline(results: Results) -> list[Fact]:
         spread = finite(baseline.sd)
         note = f"standard deviation {form.effect(spread, sign=False)} over pairs" if spread is not None else ""
         found.append(Fact(term=name, value=form.level(baseline.mean), note=note))
-    judgement = "overfits" if baseline.overfits else "does not overfit"
     found.append(
         Fact(
             term="Gap of the baseline",
             value=loss(baseline.gap),
-            note=f"validation loss {loss(baseline.validation_loss)}, training {loss(baseline.train_loss)}: {judgement}",
+            note=f"validation loss {loss(baseline.validation_loss)}, training {loss(baseline.train_loss)}: "
+            f"{overfitting(results)}",
         )
     )
     arms = f"{plural(len(results.techniques), 'setting')} and the baseline" if results.techniques else "the baseline"

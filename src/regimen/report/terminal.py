@@ -6,8 +6,9 @@ from rich.text import Text
 
 from regimen.records import Results
 from regimen.report.names import labels
+from regimen.report.qualifiers import cautions
 from regimen.report.quantities import MetricFormat, clean, finite, finite_interval, plural, probability
-from regimen.report.sentence import cautions, verdict_sentence
+from regimen.report.sentence import verdict_sentence
 
 STYLES = {"helps": "bold green", "hurts": "red", "equivalent": "dim", "unclear": "yellow"}
 
