@@ -8,6 +8,7 @@ from regimen.records import Interval, Results, TechniqueRecord
 
 MISSING = "–"
 MINUS = "\N{MINUS SIGN}"
+MOST_DECIMALS = 8
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _REVERSING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 # Written out because these are what people say; every other metric prints under its scikit-learn name.
@@ -85,12 +86,17 @@ def given_validation(results: Results) -> bool:
 def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
     """Return `value` with so many decimals; never "-0.0", and a plus sign on request.
 
+    Above eight decimals, in a unit in which all values are tiny, it is a power of ten.
+
     Example:
-        >>> fixed(-0.01, 1), fixed(1.26, 1, sign=True)
-        ('0.0', '+1.3')
+        >>> fixed(-0.01, 1), fixed(1.26, 1, sign=True), fixed(2.6e-11, 12)
+        ('0.0', '+1.3', '2.60e-11')
     """
-    rounded = round(value, decimals)
-    written = f"{0.0 if rounded == 0 else rounded:,.{decimals}f}"
+    rounded = value if decimals > MOST_DECIMALS else round(value, decimals)
+    if decimals > MOST_DECIMALS:
+        written = f"{rounded:.2e}" if rounded else "0"
+    else:
+        written = f"{0.0 if rounded == 0 else rounded:,.{decimals}f}"
     return "+" + written if sign and rounded > 0 else written
 
 
@@ -167,7 +173,7 @@ class MetricFormat:
     Attributes:
         name: The metric in words.
         factor: Multiplies every value before it prints; 100 for values of 0..1.
-        decimals: Decimals of levels and effects.
+        decimals: Decimals of levels and effects, see `fixed`.
         level_unit: Follows a level of the metric; may be empty.
         effect_unit: Follows an effect in a sentence; may be empty.
         higher_is_better: The metric's own direction.
@@ -197,7 +203,7 @@ class MetricFormat:
         return cls(
             name=METRIC_NAMES.get(design.metric, clean(design.metric).replace("_", " ")),
             factor=100.0 if points else 1.0,
-            decimals=min(8, max(1, digits - 1 if points else digits)),
+            decimals=max(1, digits - 1 if points else digits),
             level_unit=" %" if points else "",
             effect_unit=effect_unit,
             higher_is_better=design.higher_is_better,
