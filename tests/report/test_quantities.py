@@ -95,7 +95,8 @@ def test_targets_in_tiny_units_print_as_powers_of_ten_not_as_zeros() -> None:
     base = regression()
     form = MetricFormat.of(replace(base, design=replace(base.design, smallest_effect=1.08e-11)))
     assert (form.level(5.42e-10), form.effect(2.6e-11), form.effect(-2.6e-11)) == ("5.42e-10", "+2.60e-11", "-2.60e-11")
-    assert form.interval((0.0, 3e-11)) == "0 to +3.00e-11"
+    assert form.interval((0.0, 3e-11)) == "0.00000000 to +3.00e-11"
+    assert form.level(54.2) == "54.20000000"  # a smallest effect that is far too small changes no level
 
 
 @pytest.mark.parametrize("smallest", [0.0, math.nan])

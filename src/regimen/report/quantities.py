@@ -86,17 +86,16 @@ def given_validation(results: Results) -> bool:
 def fixed(value: float, decimals: int, *, sign: bool = False) -> str:
     """Return `value` with so many decimals; never "-0.0", and a plus sign on request.
 
-    Above eight decimals, in a unit in which all values are tiny, it is a power of ten.
+    At most eight are written; where more are asked for, tiny values are powers of ten.
 
     Example:
         >>> fixed(-0.01, 1), fixed(1.26, 1, sign=True), fixed(2.6e-11, 12)
         ('0.0', '+1.3', '2.60e-11')
     """
-    rounded = value if decimals > MOST_DECIMALS else round(value, decimals)
-    if decimals > MOST_DECIMALS:
-        written = f"{rounded:.2e}" if rounded else "0"
-    else:
-        written = f"{0.0 if rounded == 0 else rounded:,.{decimals}f}"
+    tiny = decimals > MOST_DECIMALS and 0 < abs(value) < 1e-5
+    decimals = min(decimals, MOST_DECIMALS)
+    rounded = value if tiny else round(value, decimals)
+    written = f"{rounded:.2e}" if tiny else f"{0.0 if rounded == 0 else rounded:,.{decimals}f}"
     return "+" + written if sign and rounded > 0 else written
 
 
