@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from regimen.errors import InputError
-from regimen.stats import crossed_interval, deleted_together, jackknife_se, t_interval
+from regimen.stats import crossed_interval, deleted_together, effective_groups, jackknife_se, t_interval
 
 
 @pytest.mark.parametrize("n", [2, 7, 60])
@@ -200,6 +200,27 @@ def test_rows_that_are_clusters_of_their_own_change_nothing():
 def test_clusters_that_leave_nothing_to_compare_are_refused(clusters, message):
     with pytest.raises(InputError, match=message):
         jackknife_se(lambda kept: 0.0, 9, clusters=clusters)
+
+
+@pytest.mark.parametrize(
+    ("group", "weights", "expected"),
+    [
+        (np.arange(100), None, 100),
+        (np.repeat(np.arange(20), 7), None, 20),
+        ([-1, -1, 0, 0, 1, 1, 2, 2], None, 3),
+        ([0] * 50 + [1, 2, 3], None, 2),
+        (np.repeat(np.arange(5), [4, 2, 2, 1, 1]), None, 4),  # 10^2 / 26
+        (np.arange(4), [9.0, 1.0, 1.0, 1.0], 2),  # 12^2 / 84
+    ],
+)
+def test_groups_count_by_their_share(group, weights, expected):
+    assert effective_groups(group, weights) == expected
+
+
+@pytest.mark.parametrize(("group", "weights"), [([-1, -1], None), ([0, 1], [1.0]), ([0, 1], [1.0, 0.0]), ([], None)])
+def test_groups_of_nothing_are_refused(group, weights):
+    with pytest.raises(InputError, match="expected"):
+        effective_groups(group, weights)
 
 
 def test_rows_are_deleted_with_their_cluster_and_the_statistic_is_asked_without_each_group_once():

@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from regimen.stats import crossed_interval, judge, max_t, new_rows_interval, sign_flip_p, t_interval, verdict
+from regimen.stats import (
+    crossed_interval,
+    effective_groups,
+    judge,
+    max_t,
+    new_rows_interval,
+    sign_flip_p,
+    t_interval,
+    verdict,
+)
 
 
 def covered(intervals, truth):
@@ -100,6 +109,25 @@ def test_the_best_of_a_family_holds_on_new_rows_by_chance_in_few_studies(shared,
         alone += new_rows_interval(d[:, best], n_validation=250, n_train=750)[0] > 0
     assert not above_rate(claims, studies, 0.05)
     assert above_rate(alone, studies, 0.10)  # what the adjustment is for
+
+
+def test_an_interval_over_uneven_groups_covers_at_its_level(above_rate):
+    stream = np.random.default_rng(22)
+    studies, count = 1500, 8
+    missed = {"effective": 0, "all": 0}
+    for _ in range(studies):
+        sizes = np.maximum(1, (30 * np.exp(stream.normal(size=count))).astype(int))
+        sums = sizes * stream.normal(size=count) + np.sqrt(sizes) * stream.normal(size=count)
+        n = sizes.sum()
+        without = (sums.sum() - sums) / (n - sizes)
+        row_se = np.sqrt(((1 - sizes / n) * (without - sums.sum() / n) ** 2).sum())  # jackknife_se of a mean
+        pairs = sums.sum() / n + 0.02 * stream.normal(size=10)
+        effective = effective_groups(np.repeat(np.arange(count), sizes))
+        for name, groups in (("effective", effective), ("all", count)):
+            low, high = crossed_interval(pairs, row_se, groups=groups)
+            missed[name] += not low <= 0 <= high
+    assert not above_rate(missed["effective"], studies, 0.05)
+    assert above_rate(missed["all"], studies, 0.05)  # what it is for
 
 
 def crossed_studies(key_sd, row_sd, noise_sd, seed):

@@ -6,7 +6,7 @@ computed from (NaN, fewer than two pairs, a wrong shape) raises `SampleError`, a
 
 from regimen.stats.gaps import GapFinding, overfits
 from regimen.stats.intervals import new_rows_interval, probability_of_improvement, student_interval, t_interval
-from regimen.stats.jackknife import crossed_interval, deleted_together, jackknife_se
+from regimen.stats.jackknife import crossed_interval, deleted_together, effective_groups, jackknife_se
 from regimen.stats.permutation import MaxT, max_t, sign_flip_p
 from regimen.stats.power import paired_power, pairs_needed
 from regimen.stats.samples import SampleError
@@ -19,6 +19,7 @@ __all__ = [
     "SampleError",
     "crossed_interval",
     "deleted_together",
+    "effective_groups",
     "jackknife_se",
     "judge",
     "max_t",

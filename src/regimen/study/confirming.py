@@ -10,7 +10,7 @@ import numpy.typing as npt
 from regimen.data import METRICS, Preparation, SamplePreparation, Samples, Structure, Table
 from regimen.records import ConfirmationRecord, Interval, RunResult, TestRecord
 from regimen.run import Run
-from regimen.stats import crossed_interval, jackknife_se, t_interval
+from regimen.stats import crossed_interval, deleted_together, effective_groups, jackknife_se, t_interval
 from regimen.study.judging import metrics
 
 Floats = npt.NDArray[np.float64]
@@ -62,17 +62,18 @@ def compare_on_rows(
     def mean_difference(kept: npt.NDArray[np.int64]) -> float:
         return sign * math.fsum(recipe(kept) - base(kept) for base, recipe in evaluate) / len(evaluate)
 
-    targets = runs[0][0].data.y[getattr(runs[0][0].split, part)]
+    data, rows = runs[0][0].data, getattr(runs[0][0].split, part)
+    targets = data.y[rows]
     # Differences of 0 in all pairs are not enough: on other rows as many won as lost may be more or fewer.
     same = all(base is recipe for base, recipe in results)
     order = np.argsort(targets, kind="stable")
     fixed = rows_alone(targets) if runs[0][0].metric in NEEDS_EVERY_CLASS else ()
-    clusters = clusters_of(runs[0][0].data.structure, getattr(runs[0][0].split, part))
-    row_se = 0.0
-    if not same:
-        row_se = jackknife_se(mean_difference, n_rows, groups=GROUPS, order=order, fixed=fixed, clusters=clusters)
-    units = n_rows - len(fixed) if clusters is None else len(np.unique(np.delete(clusters, fixed)))
-    interval = crossed_interval(differences, row_se, groups=min(GROUPS, units))
+    left_out: dict[str, Any] = {"groups": GROUPS, "order": order, "fixed": fixed}
+    left_out["clusters"] = clusters_of(data.structure, rows)
+    row_se = 0.0 if same else jackknife_se(mean_difference, n_rows, **left_out)
+    together = deleted_together(n_rows, **left_out)
+    counted = effective_groups(together, None if data.weights is None else data.weights.of(rows))
+    interval = crossed_interval(differences, row_se, groups=counted)
     return float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
 
 
