@@ -8,9 +8,9 @@ from optuna.trial import FixedTrial
 
 from regimen.errors import OptionError, RecipeError
 from regimen.run import Recipe, recipe_from_dict
-from regimen.search.space import CATALOGUE, PARTS, RANGES, fitted, setting_at, technique_space, wanted_names
+from regimen.search.space import CATALOGUE, PARTS, RANGES, setting_at, technique_space, wanted_names
 from regimen.study import Arm
-from regimen.techniques import SGD, AdamW, MultiStepLR
+from regimen.techniques import SGD, AdamW, MultiStepLR, fitted
 
 ALL = list(CATALOGUE)
 WITH_STRENGTHS = [name for name, technique in CATALOGUE.items() if technique.strengths]

@@ -10,7 +10,7 @@ from regimen.run import Recipe
 from regimen.study.family import Breadth, candidate_arms, combine, fit, full_shape
 from regimen.study.options import Budget, StudyOptions, fitting_batch_size, parse_budget
 from regimen.study.plan import Arm, Plan
-from regimen.techniques import CATALOGUE, AdamW, HorizontalFlip, Rotation
+from regimen.techniques import CATALOGUE, AdamW, HorizontalFlip, MultiStepLR, Rotation, Schedule, StepLR
 
 BASE, MODEL = Recipe(), MLP()
 
@@ -35,6 +35,21 @@ def test_a_fast_engine_tries_the_first_ten_at_all_their_settings() -> None:
 
 def test_named_techniques_are_tried_at_all_their_settings() -> None:
     assert {arm.strength for arm in arms_of("dropout")} == set(CATALOGUE["dropout"].strengths)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "expected"),
+    [
+        (40, (StepLR(step_size=10), MultiStepLR(milestones=(20, 30)))),
+        (10, (StepLR(step_size=2), MultiStepLR(milestones=(5, 8)))),
+        (200, (StepLR(step_size=50), MultiStepLR(milestones=(100, 150)))),
+    ],
+)
+def test_schedules_are_laid_out_over_the_epochs_of_the_baseline(epochs: int, expected: tuple[Schedule, ...]) -> None:
+    """A rate that would fall after the last epoch is that of the baseline, and no verdict about the technique."""
+    baseline = Recipe(epochs=epochs)
+    arms = arms_of("step_schedule,multistep_schedule", baseline=baseline)
+    assert {arm.recipe(baseline).schedule for arm in arms} == set(expected)
 
 
 def test_all_techniques_give_every_setting_once() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from regimen.errors import OptionError, nearest
 from regimen.run import Recipe
 from regimen.study import Arm
-from regimen.techniques import CATALOGUE, Technique
+from regimen.techniques import CATALOGUE, Technique, fitted
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -19,8 +19,6 @@ OFF = "off"
 LR = "lr"
 # The learning rate is searched up to this factor to both sides.
 LR_FACTOR = 10.0
-# The epochs for which the catalogue's schedules are laid out: those of a study by default.
-CATALOGUE_EPOCHS = 40
 
 # Techniques that set the same part of a recipe: one of them at most. All others have a part of their own.
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -200,26 +198,6 @@ def setting_at(technique: Technique, strength: float) -> dict[str, Any]:
     """
     replaced: dict[str, Any] = _replaced(dict(technique.settings[0]), technique.strengths[0], strength)
     return replaced
-
-
-def fitted(setting: Mapping[str, Any], epochs: int) -> dict[str, Any]:
-    """Return the setting with the epochs of a schedule scaled: the catalogue writes them for 40.
-
-    Example:
-        >>> fitted({"schedule": {"name": "step", "step_size": 10}}, 20)
-        {'schedule': {'name': 'step', 'step_size': 5}}
-    """
-    schedule = dict(setting.get("schedule") or {})
-    share = epochs / CATALOGUE_EPOCHS
-    if "step_size" in schedule:
-        schedule["step_size"] = max(1, round(schedule["step_size"] * share))
-    if "milestones" in schedule:
-        # Each at least one epoch after the one before, so that very short runs have a schedule too.
-        milestones: list[int] = []
-        for milestone in schedule["milestones"]:
-            milestones.append(max(round(milestone * share), 1, *(earlier + 1 for earlier in milestones)))
-        schedule["milestones"] = milestones
-    return {**setting, "schedule": schedule} if schedule else dict(setting)
 
 
 def _rate_name(optimizer: str, rate: float, baseline: Recipe) -> str:

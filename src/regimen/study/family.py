@@ -12,7 +12,7 @@ from regimen.records import Task
 from regimen.run import Recipe
 from regimen.run.inputs import require_inputs
 from regimen.study.plan import Arm
-from regimen.techniques import Technique, choose_techniques
+from regimen.techniques import Technique, choose_techniques, fitted
 
 DEFAULT_PAIRS = 10
 # Below this many pairs no verdict is given: 2^7 sign vectors leave too little room for a family of ten.
@@ -57,7 +57,7 @@ def candidate_arms(
         chosen = tuple(
             one
             for one in chosen
-            if not one.own_only or _ruled_out(_arm(one, 0), baseline, model, samples, refusal) is None
+            if not one.own_only or _ruled_out(_arm(one, 0, baseline.epochs), baseline, model, samples, refusal) is None
         )
     first = len(chosen) if techniques is not None else DEFAULT_ARMS
     ranked = sorted(
@@ -67,7 +67,7 @@ def candidate_arms(
     )
     if techniques is None and breadth != "all":
         ranked = [place for place in ranked if not place[0] and (breadth == "settings" or not place[1])]
-    tried = [_arm(chosen[position], setting) for _, _, setting, position in ranked]
+    tried = [_arm(chosen[position], setting, baseline.epochs) for _, _, setting, position in ranked]
     reasons = [_ruled_out(arm, baseline, model, samples, refusal) for arm in tried]
     arms = [arm for arm, reason in zip(tried, reasons, strict=True) if reason is None]
     notes = _left_out(tried, reasons)
@@ -89,10 +89,11 @@ def _left_out(arms: Sequence[Arm], reasons: Sequence[str | None]) -> list[str]:
     return list(dict.fromkeys(f"{name} is left out: {reason}" for name, reason in refused))
 
 
-def _arm(technique: Technique, setting: int) -> Arm:
+def _arm(technique: Technique, setting: int, epochs: int) -> Arm:
     strength = technique.strength(setting)
     name = technique.name if len(technique.settings) == 1 else f"{technique.name}={strength:g}"
-    return Arm(name=name, technique=technique.name, setting=dict(technique.settings[setting]), strength=strength)
+    changes = fitted(technique.settings[setting], epochs)
+    return Arm(name=name, technique=technique.name, setting=changes, strength=strength)
 
 
 def _ruled_out(

@@ -7,7 +7,7 @@ from regimen.techniques.augmentation_geometry import Affine, HorizontalFlip, Rot
 from regimen.techniques.augmentation_operation import Augmentation
 from regimen.techniques.augmentation_windows import CenterCrop, RandomCrop, RandomResizedCrop, Resize
 from regimen.techniques.averaging import AVERAGINGS, EMA, SWA, Average, Averaging, reestimate_batch_norm
-from regimen.techniques.catalogue import CATALOGUE, Technique, choose_techniques
+from regimen.techniques.catalogue import CATALOGUE, Technique, choose_techniques, fitted
 from regimen.techniques.initialization import INITIALIZATIONS, Initialization, initialize
 from regimen.techniques.mixing import input_noise, mix, mixup_partners, mixup_weights
 from regimen.techniques.optimizers import (
@@ -80,6 +80,7 @@ __all__ = [
     "cutmix",
     "decay",
     "decaying",
+    "fitted",
     "initialize",
     "input_noise",
     "learning_rates",

@@ -12,6 +12,8 @@ from regimen.errors import OptionError, nearest
 from regimen.records import Task
 
 Changes = Mapping[str, Any]
+# The epochs for which the schedules of the catalogue are laid out: those of a study by default.
+CATALOGUE_EPOCHS = 40
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,6 +26,7 @@ class Technique:
         summary: What it does, in a few words.
         reference: Where it was published.
         settings: Changes to a recipe, as in its TOML; the first is the one tried when there is time for only one.
+            Schedules are laid out over 40 epochs, see `fitted`.
         strengths: The settings as numbers for a response curve, or empty.
         tasks: Tasks it applies to.
         images_only: Whether it needs images, so that no study of a table tries it.
@@ -52,6 +55,26 @@ def _read_catalogue() -> dict[str, Technique]:
 
 
 CATALOGUE: dict[str, Technique] = _read_catalogue()
+
+
+def fitted(setting: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """Return the setting with the epochs of a schedule scaled: the catalogue writes them for 40.
+
+    Example:
+        >>> fitted({"schedule": {"name": "step", "step_size": 10}}, 20)
+        {'schedule': {'name': 'step', 'step_size': 5}}
+    """
+    schedule = dict(setting.get("schedule") or {})
+    share = epochs / CATALOGUE_EPOCHS
+    if "step_size" in schedule:
+        schedule["step_size"] = max(1, round(schedule["step_size"] * share))
+    if "milestones" in schedule:
+        # Each at least one epoch after the one before, so that very short runs have a schedule too.
+        milestones: list[int] = []
+        for milestone in schedule["milestones"]:
+            milestones.append(max(round(milestone * share), 1, *(earlier + 1 for earlier in milestones)))
+        schedule["milestones"] = milestones
+    return {**setting, "schedule": schedule} if schedule else dict(setting)
 
 
 def choose_techniques(
