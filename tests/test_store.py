@@ -100,6 +100,15 @@ def test_an_existing_store_is_not_created_again_and_a_missing_one_not_opened(tmp
         Store(tmp_path, create=True)
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, create: bool) -> None:
+    folder = tmp_path / "missing"
+    if not create:
+        (folder / FILE).mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"study\.sqlite can not be opened: unable to open .*; choose another --out"):
+        Store(folder, create=create)
+
+
 @pytest.mark.parametrize("content", [b"no database at all", b"", b"SQLite format 3\x00" + b"\x00" * 200])
 def test_a_file_that_is_no_store_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / FILE).write_bytes(content)

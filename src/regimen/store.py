@@ -40,7 +40,8 @@ class Store:
         seconds: How long those who opened it before had it, each until the last run that it saved.
 
     Raises:
-        StoreError: The store exists (`create`), is missing, in use by another process, or no store of this format.
+        StoreError: The store exists (`create`), is missing, in use by another process, no store of this format, or
+            can not be opened there.
     """
 
     def __init__(self, directory: Path, *, create: bool) -> None:
@@ -49,7 +50,10 @@ class Store:
             raise StoreError(f"{directory} already holds a study; go on with --resume, or choose another --out")
         if not create and not self.path.exists():
             raise StoreError(f"expected a study to resume in {directory}, found no {FILE}; start it without --resume")
-        self._database = sqlite3.connect(self.path, timeout=0.5, isolation_level=None)
+        try:
+            self._database = sqlite3.connect(self.path, timeout=0.5, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise StoreError(f"{self.path} can not be opened: {error}; choose another --out") from error
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("BEGIN EXCLUSIVE")
