@@ -188,13 +188,14 @@ def needed(results: Results, rows: int = 12) -> str:
 
 def in_questions(heads: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the parts of docs/questions.md: how long the stored studies took."""
-    lines = ["| study | rows | engine | runs | time |", "|---|---:|---|---:|---|"]
+    lines = ["| `regimen study` … | rows | runs | time |", "|---|---:|---:|---|"]
     for study in (study for head in heads for study in head["studies"].values()):
         found = results_of(study)
-        command = re.sub(r" --techniques (\S+,){3,}\S+", "", study["command"])  # those tried by default, named
+        options = study["command"].removeprefix("regimen study ")
+        options = re.sub(r" --techniques (\S+,){3,}\S+", "", options)  # those tried by default, named
         rows = found.data.rows.train + found.data.rows.validation + found.data.rows.test  # too few to set any aside
-        size = f"{rows:,} | {found.design.engine} | {found.design.runs:,}"
-        lines.append(f"| `{command}` | {size} | {duration(statistics.median(study['seconds']))} |")
+        size = f"{rows:,} | {found.design.runs:,}"
+        lines.append(f"| `{options}` | {size} | {duration(statistics.median(study['seconds']))} |")
     return {"times": "\n".join([*lines, "", f"*{machine(heads[0], found)}{busy(heads[0], found)}.*"])}
 
 
