@@ -1,5 +1,6 @@
 """The multilayer perceptron: its name, its layers, and the module built from them."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +8,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from regimen.errors import OptionError
-from regimen.models import MLP, ActivationLayer, DropoutLayer, LinearLayer, NormLayer, build, parse_model
+from regimen.models import (
+    MLP,
+    ActivationLayer,
+    ConvNet,
+    Convolution,
+    DropoutLayer,
+    LinearLayer,
+    NormLayer,
+    build,
+    parse_model,
+)
 from regimen.models.layers import ACTIVATIONS
 from regimen.nn import Dropout
 from regimen.nn import step as dropout_step
@@ -53,6 +64,22 @@ def test_a_mistyped_activation_is_refused_with_the_nearest() -> None:
         parse_model("mlp:8:rleu")
     with pytest.raises(OptionError, match=message):
         MLP(activation="rleu")  # type: ignore[arg-type]
+
+
+def test_widths_may_stand_in_a_list_and_be_numbers_of_numpy() -> None:
+    """A description is compared and hashed: by the engines, which gather runs of equal networks."""
+    for widths in ([8, 4], np.array([8, 4]), (np.int64(8), 4)):
+        model = MLP(hidden=widths)  # type: ignore[arg-type]
+        assert model == MLP(hidden=(8, 4))
+        assert hash(model) == hash(MLP(hidden=(8, 4)))
+    net = ConvNet(convolutions=[Convolution(channels=4)], hidden=[8])  # type: ignore[arg-type]
+    assert hash(net) == hash(ConvNet(convolutions=(Convolution(channels=4),), hidden=(8,)))
+
+
+def test_a_width_that_stands_alone_is_refused_with_how_to_write_it() -> None:
+    for make in (MLP, ConvNet):
+        with pytest.raises(OptionError, match=r"model: expected hidden widths such as \(128, 64\), got 8"):
+            make(hidden=8)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("width", [0, -1, 2.0, True, 16_385, "8"])

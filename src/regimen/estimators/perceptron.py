@@ -292,7 +292,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
             )
 
     def _network(self, rows: int) -> MLP:
-        hidden = default_hidden(rows, automatic=self._automatic) if self.hidden is None else tuple(self.hidden)
+        hidden = default_hidden(rows, automatic=self._automatic) if self.hidden is None else self.hidden
         return MLP(hidden=hidden, activation=self.activation)
 
     @property

@@ -19,7 +19,7 @@ from regimen.models.layers import (
     PoolLayer,
 )
 from regimen.models.mlp import perceptron_layers
-from regimen.models.sizes import Inputs, check_activation, check_width, rates_for, shape_of
+from regimen.models.sizes import Inputs, check_activation, check_width, rates_for, shape_of, widths_of
 
 MAX_KERNEL = 31
 
@@ -90,10 +90,11 @@ class ConvNet:
     padding: int = 1
 
     def __post_init__(self) -> None:
+        if isinstance(self.convolutions, list):
+            object.__setattr__(self, "convolutions", tuple(self.convolutions))
         if not self.convolutions or not all(isinstance(part, Convolution) for part in self.convolutions):
             raise OptionError(f"model: expected one or more Convolution, got {self.convolutions!r}; or take an MLP")
-        for width in self.hidden:
-            check_width(width)
+        object.__setattr__(self, "hidden", widths_of(self.hidden))
         check_activation(self.activation)
         check_width(self.kernel, "kernels", MAX_KERNEL)
         if isinstance(self.padding, bool) or not isinstance(self.padding, int) or not 0 <= self.padding < self.kernel:

@@ -14,7 +14,7 @@ from regimen.models.layers import (
     Normalization,
     NormLayer,
 )
-from regimen.models.sizes import Inputs, check_activation, check_width, rates_for, shape_of
+from regimen.models.sizes import Inputs, check_activation, rates_for, shape_of, widths_of
 
 DEFAULT_HIDDEN = (128, 128)
 
@@ -36,8 +36,7 @@ class MLP:
     activation: Activation = "relu"
 
     def __post_init__(self) -> None:
-        for width in self.hidden:
-            check_width(width)
+        object.__setattr__(self, "hidden", widths_of(self.hidden))
         check_activation(self.activation)
 
     @property

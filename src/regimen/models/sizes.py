@@ -1,7 +1,9 @@
 """Sizes and rates of a network as they are given: checked, and handed out to its layers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+import numpy as np
 
 from regimen.errors import OptionError, nearest
 from regimen.models.layers import ACTIVATIONS
@@ -36,6 +38,24 @@ def check_width(width: Any, what: str = "hidden widths", most: int = MAX_WIDTH) 
     """
     if isinstance(width, bool) or not isinstance(width, int) or not 1 <= width <= most:
         raise OptionError(f"model: expected {what} from 1 to {most}, got {width!r}")
+
+
+def widths_of(hidden: Any) -> tuple[int, ...]:
+    """Return widths of hidden layers as a tuple of Python's numbers, however they are listed: a network is hashed.
+
+    Raises:
+        OptionError: They are no list, or one of them is no width.
+
+    Example:
+        >>> widths_of([128, 64])
+        (128, 64)
+    """
+    if isinstance(hidden, str) or not isinstance(hidden, Iterable):
+        raise OptionError(f"model: expected hidden widths such as (128, 64), got {hidden!r}; () is a linear model")
+    widths = tuple(int(width) if isinstance(width, np.integer) else width for width in hidden)
+    for width in widths:
+        check_width(width)
+    return widths
 
 
 def check_activation(name: str) -> None:

@@ -62,7 +62,7 @@ class MultiStepLR(Schedule):
     def __post_init__(self) -> None:
         require_number("schedule.gamma", self.gamma, low=0, low_open=True)
         if not isinstance(self.milestones, tuple) or not self.milestones:
-            raise RecipeError(f"schedule.milestones: expected a list of epochs, got {self.milestones!r}")
+            raise RecipeError(f"schedule.milestones: expected epochs such as (20, 30), got {self.milestones!r}")
         for epoch in self.milestones:
             require_number("schedule.milestones", epoch, low=1, integer=True)
         if any(a >= b for a, b in zip(self.milestones, self.milestones[1:], strict=False)):
