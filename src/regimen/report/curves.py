@@ -7,11 +7,23 @@ from markupsafe import Markup
 
 from regimen.records import CurveRecord, Results
 from regimen.report.names import labels
-from regimen.report.quantities import finite, loss
+from regimen.report.quantities import best_first, finite, loss
 from regimen.report.sentence import recommended
-from regimen.report.svg import Scale, band, drawing, fitted, line, nice_ticks, path, tag, text_width, tick_texts, words
+from regimen.report.svg import (
+    WIDE,
+    Scale,
+    band,
+    drawing,
+    fitted,
+    line,
+    nice_ticks,
+    path,
+    tag,
+    text_width,
+    tick_texts,
+    words,
+)
 
-WIDE, PHONE = 760, 340
 BASELINE = "baseline"
 RECIPE = "recipe"
 # A hover column for each epoch up to this many; above it, for evenly spaced ones.
@@ -44,8 +56,7 @@ class Series:
 
 def compared_arm(results: Results) -> str | None:
     """Return the arm shown against the baseline: the recipe's own curves, else its first arm's, else the best arm's."""
-    ranked = sorted(results.techniques, key=lambda one: -(finite(one.delta) or 0.0))
-    candidates = [RECIPE, *(one.arm for one in recommended(results)), *(one.arm for one in ranked)]
+    candidates = [RECIPE, *(one.arm for one in recommended(results)), *(one.arm for one in best_first(results))]
     return next((arm for arm in candidates if arm in results.curves), None)
 
 

@@ -1,6 +1,5 @@
 """Charts of effects with their intervals: the forest plot of all arms, and what was promised against what came."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from regimen.report.names import labels
 from regimen.report.quantities import (
     MINUS,
     MetricFormat,
+    best_first,
     finite,
     finite_interval,
     new_rows_interval,
@@ -18,9 +18,19 @@ from regimen.report.quantities import (
     probability,
 )
 from regimen.report.sentence import recommended
-from regimen.report.svg import Scale, drawing, fitted, line, marker, nice_ticks, tag, text_width, tick_texts, words
-
-WIDE, PHONE = 760, 340
+from regimen.report.svg import (
+    WIDE,
+    Scale,
+    drawing,
+    fitted,
+    line,
+    marker,
+    nice_ticks,
+    tag,
+    text_width,
+    tick_texts,
+    words,
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,7 +65,7 @@ def forest(results: Results, width: int = WIDE) -> Markup:
     """Return the forest plot: every arm's effect and 95 % interval, best first, with zero and the equivalence band."""
     form, names = MetricFormat.of(results, minus=MINUS), labels(results.techniques)
     rows = []
-    for one in sorted(results.techniques, key=lambda each: -_or_lowest(each.delta)):
+    for one in best_first(results):
         known = finite(one.delta) is not None
         interval, wide = finite_interval(one.ci), new_rows_interval(results, one)
         lost = f", {one.diverged} of its runs did not finish" if one.diverged else ""
@@ -206,8 +216,3 @@ def _arrow(scale: Scale, value: float, y: float, verdict: str) -> Markup:
     tip, back = (scale.start, 7) if value < scale.lo else (scale.end, -7)
     points = f"{tip:.1f},{y:.1f} {tip + back:.1f},{y - 4.5:.1f} {tip + back:.1f},{y + 4.5:.1f}"
     return tag("polygon", points=points, class_=f"arrow {verdict}")
-
-
-def _or_lowest(value: float | None) -> float:
-    known = finite(value)
-    return -math.inf if known is None else known

@@ -13,10 +13,10 @@ from markupsafe import Markup
 
 from regimen.errors import StoreError
 from regimen.records import Results
-from regimen.report import curves, intervals, responses
+from regimen.report import curves, intervals, responses, svg
 from regimen.report.names import labels
 from regimen.report.qualifiers import qualifiers
-from regimen.report.quantities import MINUS, MetricFormat, clean, duration, finite, given_validation, plural
+from regimen.report.quantities import MINUS, MetricFormat, best_first, clean, duration, given_validation, plural
 from regimen.report.sections import VERDICT_MEANINGS, decisions, free_form, headline, legend_mark, table, unfinished
 from regimen.report.sentence import STANDING_WORDS, recipe_label, standing, verdict_sentence
 
@@ -103,16 +103,15 @@ def render(results: Results) -> str:
 
 def _both_widths(chart: Callable[[Results, int], Markup], results: Results) -> list[tuple[str, Markup]]:
     """A chart drawn for a screen and for a phone, since scaling the one down makes its text too small to read."""
-    drawn = [("wide", chart(results, intervals.WIDE)), ("phone", chart(results, intervals.PHONE))]
+    drawn = [("wide", chart(results, svg.WIDE)), ("phone", chart(results, svg.PHONE))]
     return [(kind, markup) for kind, markup in drawn if markup]
 
 
 def _panels(results: Results, names: dict[str, str]) -> list[tuple[str, str, Markup]]:
     """Small panels of all arms but the one in the main chart, best first."""
     form, shown = MetricFormat.of(results, minus=MINUS), curves.compared_arm(results)
-    ranked = sorted(results.techniques, key=lambda one: (finite(one.delta) is None, -(finite(one.delta) or 0.0)))
     found = []
-    for one in ranked:
+    for one in best_first(results):
         if one.arm != shown and one.arm in results.curves:
             drawn = curves.panel(results, one.arm, names[one.arm])
             if drawn:

@@ -78,6 +78,11 @@ def new_rows_interval(results: Results, one: TechniqueRecord) -> Interval | None
     return None if unknown else finite_interval(one.ci_new_rows)
 
 
+def best_first(results: Results) -> list[TechniqueRecord]:
+    """Return the arms by their effect; those that never trained come last."""
+    return sorted(results.techniques, key=lambda one: (finite(one.delta) is None, -(finite(one.delta) or 0.0)))
+
+
 def given_validation(results: Results) -> bool:
     """Return whether the validation part was given, the same rows in every pair."""
     return results.plan.get("given_validation") is True

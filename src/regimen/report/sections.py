@@ -13,6 +13,7 @@ from regimen.report.quantities import (
     MINUS,
     MISSING,
     MetricFormat,
+    best_first,
     clean,
     duration,
     finite,
@@ -103,7 +104,7 @@ def table(results: Results) -> list[list[Cell]]:
     """Return the cells of the table of techniques, best first; arms that never trained come last."""
     form, names, design = MetricFormat.of(results, minus=MINUS), labels(results.techniques), results.design
     found = []
-    for one in sorted(results.techniques, key=lambda each: (finite(each.delta) is None, -(finite(each.delta) or 0.0))):
+    for one in best_first(results):
         known = finite(one.delta) is not None
         share = finite(one.probability_of_improvement)
         cost = finite(one.cost)

@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 
 from regimen.report.quantities import clean
 
+WIDE, PHONE = 760, 340  # of the charts that are drawn for both, in CSS pixels
 TEXT = 13  # font size in units of the drawing, which are CSS pixels at full width
 # Widths in em of DejaVu Sans, the widest of the usual system fonts, so that a label that fits here fits everywhere.
 _NARROW = frozenset("iljtfr.,:;'|!()[] ")

@@ -7,7 +7,7 @@ from rich.text import Text
 from regimen.records import Results
 from regimen.report.names import labels
 from regimen.report.qualifiers import cautions
-from regimen.report.quantities import MetricFormat, clean, finite, finite_interval, plural, probability
+from regimen.report.quantities import MetricFormat, best_first, clean, finite, finite_interval, plural, probability
 from regimen.report.sentence import verdict_sentence
 
 STYLES = {"helps": "bold green", "hurts": "red", "equivalent": "dim", "unclear": "yellow"}
@@ -39,8 +39,7 @@ def results_table(results: Results) -> RenderableType:
     table.add_column("adj. p", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
-    ranked = sorted(results.techniques, key=lambda one: (finite(one.delta) is None, -(finite(one.delta) or 0.0)))
-    for one in ranked:
+    for one in best_first(results):
         known = finite(one.delta) is not None
         interval, cost = finite_interval(one.ci), finite(one.cost)
         table.add_row(
