@@ -74,8 +74,8 @@ def max_t(differences: npt.ArrayLike, *, widening: float = 1.0, seed: int = 0) -
 
     Args:
         differences: Technique minus baseline, shape `(n, m)`: n >= 2 pairs, m >= 1 arms.
-        widening: What the standard error of a mean over pairs has to be multiplied by for a wider claim than that about
-            these pairs, >= 1: `p_widened` is the p of that claim. Signs of pairs that are alike say nothing of it.
+        widening: How many times the standard error of a wider claim, about other rows, is that over these pairs, >= 1:
+            `p_widened` is the p of the wider claim.
         seed: Seed of the random sign vectors; not used up to n = 15.
 
     Returns:
