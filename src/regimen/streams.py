@@ -64,11 +64,14 @@ def counter3(purpose: Purpose, *, site: int = 0, call: int = 0) -> int:
     return purpose << 24 | call << 16 | site
 
 
-def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: Tensor | int) -> tuple[Tensor, ...]:
+def philox(
+    key: int | Tensor, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: Tensor | int
+) -> tuple[Tensor, ...]:
     """Return the four output words of Philox4x32-10 for each counter.
 
     Args:
-        key: 64-bit key; the low half is the first key word.
+        key: 64-bit key; the low half is the first key word. As a tensor, the same bits as int64, which broadcasts with
+            the counters.
         c0: First counter word, 0 <= c0 < 2^32, int64; the four broadcast against each other.
         c1: Second counter word.
         c2: Third counter word.
@@ -78,13 +81,15 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
         Four int64 tensors of the broadcast shape with values in [0, 2^32).
 
     Raises:
-        OptionError: A counter word does not fit in 32 bits, or the key not in 64.
+        OptionError: A counter word does not fit in 32 bits, or the key not in 64. Words on another device than the
+            processor are not looked at, which would have to wait for it.
 
     Example:
         >>> [f"{int(word):08x}" for word in philox(0, 0, 0, 0, 0)]
         ['6627e8d5', 'e169c58d', 'bc57ac4c', '9b00dbd8']
     """
-    check_key(key, "key")
+    if not isinstance(key, Tensor):
+        check_key(key, "key")
     for word in (c0, c1, c2, c3):
         _check_word(word)
     # On their own devices: under `torch.set_default_device` as_tensor would move them.
@@ -92,7 +97,7 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
         word.to(torch.int64) if isinstance(word, Tensor) else torch.tensor(word, dtype=torch.int64, device="cpu")
         for word in (c0, c1, c2, c3)
     )
-    k0, k1 = key & MASK32, key >> 32
+    k0, k1 = key & MASK32, key >> 32 & MASK32
     for _ in range(ROUNDS):
         # The product of two 32-bit words may exceed int64; it wraps, which leaves all 64 bits right.
         p0, p1 = w0 * MULTIPLIERS[0], w2 * MULTIPLIERS[1]
@@ -103,7 +108,10 @@ def philox(key: int, c0: Tensor | int, c1: Tensor | int, c2: Tensor | int, c3: T
 
 
 def _check_word(word: Tensor | int) -> None:
-    ends = (word,) if isinstance(word, int) else word.aminmax() if word.numel() else ()
+    if isinstance(word, int):
+        ends: tuple[int | Tensor, ...] = (word,)
+    else:
+        ends = tuple(word.aminmax()) if word.numel() and word.device.type == "cpu" else ()
     for end in map(int, ends):
         if not 0 <= end <= MASK32:
             raise OptionError(f"random stream exhausted: expected counter words from 0 to 2^32 - 1, got {end}")

@@ -55,12 +55,12 @@ def effective_p(p: float) -> float:
 
 
 def kept_elements(
-    key: int,
-    threshold: int,
+    key: int | Tensor,
+    threshold: int | Tensor,
     *,
     rows: int,
     features: int,
-    step: int,
+    step: int | Tensor,
     third: int,
     steps: int = 1,
     first_row: int = 0,
@@ -68,15 +68,17 @@ def kept_elements(
 ) -> Tensor:
     """Return which elements are kept, bool `[steps, rows, features]`: those whose 16-bit value is >= `threshold`.
 
+    Keys and thresholds of many runs, `[runs, 1, 1]`, give those of every run for one step, `[runs, rows, features]`.
+
     Counter: c0 = feature // 8, c1 = row, c2 = step, c3 = `third`. The four words give eight 16-bit values, low half
     first, for the features 8·c0 … 8·c0 + 7.
 
     Args:
-        key: 64-bit key.
+        key: 64-bit key, as int64 if it is a tensor.
         threshold: Of `keep_threshold`.
         rows: Rows of the batch.
         features: Elements of one row (flattened, channels last), or its channels.
-        step: First optimizer step, counted from 0.
+        step: First optimizer step, counted from 0; as a tensor without dimensions it is not checked.
         third: Counter word c3 of `regimen.streams.counter3`.
         steps: How many consecutive steps to draw at once.
         first_row: Number of the first row within the optimizer step.
@@ -85,14 +87,13 @@ def kept_elements(
     Raises:
         OptionError: An index does not fit in the counter.
     """
-    require_in_stream(features, first_row + rows - 1, step + steps - 1)
+    require_in_stream(features, first_row + rows - 1, step + steps - 1 if isinstance(step, int) else 0)
     # Every tensor names its device: `torch.set_default_device` may say another one.
     device = torch.device("cpu") if device is None else device
     c0 = torch.arange(-(-features // 8), dtype=torch.int64, device=device)
     c1 = torch.arange(first_row, first_row + rows, dtype=torch.int64, device=device)[:, None]
-    c2 = torch.arange(step, step + steps, dtype=torch.int64, device=device)[:, None, None]
-    c3 = torch.tensor(third, device=device)
-    four = torch.stack(philox(key, c0, c1, c2, c3), dim=-1)
+    c2 = step + torch.arange(steps, dtype=torch.int64, device=device)[:, None, None]
+    four = torch.stack(philox(key, c0, c1, c2, third), dim=-1)
     values = torch.stack((four & 0xFFFF, four >> 16), dim=-1).flatten(-3)[..., :features]
     return values >= threshold
 

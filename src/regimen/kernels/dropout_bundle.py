@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from regimen.kernels.dropout_noise import Form, Noise
+from regimen.kernels.dropout_operations import add_noise_of_runs
 from regimen.kernels.dropout_pass import add_noise
 
 MASK64 = (1 << 64) - 1
@@ -17,18 +18,20 @@ class Place(NamedTuple):
     """What the noise of all runs of a bundle shares: where and when it is drawn.
 
     Attributes:
-        step: Optimizer step, counted from 0.
+        step: Optimizer step, counted from 0; as a tensor where it is not known yet, which the processor does not take.
         form: What one random number belongs to.
         third: Counter word c3: purpose, call and site.
         first_row: Number of the first row within the optimizer step.
         ahead: Whether more steps are sure to follow.
+        shifted: Whether something is added to what is kept or dropped.
     """
 
-    step: int
+    step: int | Tensor
     form: Form
     third: int
     first_row: int = 0
     ahead: bool = False
+    shifted: bool = True
 
 
 def pack_noise(p: float, noise: Noise) -> Tensor:
@@ -110,6 +113,10 @@ class _OfEveryRun(torch.autograd.Function):
         ctx.save_for_backward(key, numbers)
         ctx.place = place
         x = x.contiguous()
+        if x.device.type != "cpu":
+            shift = 1.0 if place.shifted else 0.0
+            noise = Noise(place.form, 0, 0.0, shift, shift, place.third, place.first_row)
+            return add_noise_of_runs(x, key, numbers, place.step, noise, linear=linear)
         out = torch.empty_like(x)
         for one, own, number, packed in zip(x.unbind(0), out.unbind(0), key.tolist(), numbers.tolist(), strict=True):
             _write(one, own, number, packed, place, linear=linear)
@@ -133,4 +140,4 @@ def _write(x: Tensor, out: Tensor, key: int, packed: list[float], place: Place, 
         noise = Noise(
             place.form, int(threshold), scale, kept_shift, dropped_shift, place.third, place.first_row, place.ahead
         )  # fmt: skip
-        add_noise(x, key & MASK64, place.step, noise.linear() if linear else noise, out)
+        add_noise(x, key & MASK64, int(place.step), noise.linear() if linear else noise, out)

@@ -29,6 +29,8 @@ class _Keyed(StreamLayer):
     stream_key: Tensor
     stream_noise: Tensor
     _form: Form
+    _shifted: bool
+    _counter: Tensor | None = None
 
     def _perturb(self, input: Tensor) -> Tensor:
         """Return `input` with this layer's noise if it is in train mode."""
@@ -43,7 +45,8 @@ class _Keyed(StreamLayer):
             )
         site = self._ordinal if self.site is None else self.site
         third = self.purpose << 24 | self._call(moment) << 16 | site
-        place = Place(moment.step, self._form, third, self._first_row(moment.first_row), moment.ahead)
+        n = moment.step if self._counter is None else self._counter
+        place = Place(n, self._form, third, self._first_row(moment.first_row), moment.ahead, self._shifted)
         y = noisy_by_run(input, self.stream_key, self.stream_noise, place)
         return input.copy_(y) if self.inplace else y
 
@@ -144,6 +147,20 @@ def keep_keys_in_buffers(network: nn.Module) -> None:
         _keep_key_in_buffer(module, kind, module.seed)
 
 
+def count_steps_in(network: nn.Module, counter: Tensor) -> None:
+    """Let the keyed layers of `network` read the step from a tensor, so that a recorded CUDA graph draws anew each time.
+
+    `step` is still needed around forward and backward. The processor's kernels read the number back.
+
+    Args:
+        network: After `keep_keys_in_buffers`.
+        counter: The optimizer step, int64 without dimensions, on the device of the inputs; whoever steps sets it.
+    """
+    for module in network.modules():
+        if isinstance(module, _Keyed):
+            module._counter = counter
+
+
 def _keep_key_in_buffer(layer: StreamLayer, kind: type[_Keyed], seed: int) -> None:
     p = layer.p
     # At 0 and 1 nothing is drawn, and `_noise` is not made for them: another run of the bundle has another rate.
@@ -152,6 +169,7 @@ def _keep_key_in_buffer(layer: StreamLayer, kind: type[_Keyed], seed: int) -> No
     layer.__class__ = kind
     assert isinstance(layer, _Keyed)
     layer._form = noise.form
+    layer._shifted = noise.kept_shift != 0.0 or noise.dropped_shift != 0.0
     # No rate: whatever would still ask for it finds neither "none" nor "all".
     layer.p = math.nan
     key = torch.tensor(seed - (1 << 64) if seed >> 63 else seed, device="cpu")
