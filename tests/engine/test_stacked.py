@@ -229,11 +229,11 @@ class Forgetful:
         self.bundles: list[int] = []
         bundle = stacked_bundles.Bundle
 
-        def limited(members: Sequence[Any]) -> Any:
+        def limited(members: Sequence[Any], device: torch.device) -> Any:
             self.bundles.append(len(members))
             if len(members) > room:
                 raise error
-            return bundle(members)
+            return bundle(members, device)
 
         monkeypatch.setattr(stacked_bundles, "Bundle", limited)
 

@@ -265,7 +265,7 @@ def test_what_fails_while_the_clock_runs_is_left_to_the_reference(
 def test_only_a_module_of_the_users_own_may_fail_in_a_trial_and_be_left_to_the_reference(
     make_run: MakeRun, clock: dict[str, Any], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    def broken(runs: Any) -> Any:
+    def broken(*arguments: Any) -> Any:
         raise TypeError("unexpected argument")
 
     monkeypatch.setattr(f"regimen.engine.{place}", broken)

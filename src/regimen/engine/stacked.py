@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,12 +16,14 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from regimen.engine.devices import CPU
+from regimen.engine.stacked_graph import Graphs
 from regimen.engine.stacked_objective import StackedObjective
 from regimen.engine.stacked_parameters import Constraints, Layout, StackedAverage
 from regimen.engine.stacked_training import StackedTraining, State
 from regimen.engine.stacked_update import stacked_optimizer
 from regimen.nn import step as dropout_step
-from regimen.nn.keyed import keep_keys_in_buffers
+from regimen.nn.keyed import count_steps_in, keep_keys_in_buffers
 from regimen.records import RunResult, Status
 
 # PyTorch's switches are those of all threads: two that train bundles would put back what the other has set.
@@ -32,27 +35,33 @@ class Bundle:
 
     Args:
         members: At least one; equal in `structure`, `lengths` and what `regimen.engine.stacked_bundles.family` says.
+        device: Where steps and evaluations are computed. Rows, order, augmentation and records stay on the processor.
     """
 
-    def __init__(self, members: Sequence[StackedTraining]) -> None:
-        self.members = list(members)
+    def __init__(self, members: Sequence[StackedTraining], device: torch.device = CPU) -> None:
+        self.members, self.device = list(members), device
         first, recipes = members[0], [member.recipe for member in members]
         self.slices = first.slices
         for member in members:
             keep_keys_in_buffers(member.network)
         self.base: nn.Module = first.network
         self.layout = Layout.of(self.base, first.weights)
-        self.parameters = torch.stack([self.layout.row(member.network) for member in members]).requires_grad_()
+        self.parameters = torch.stack([self.layout.row(member.network) for member in members]).to(device)
+        self.parameters.requires_grad_()
         kept = [_not_learned(member.network) for member in members]
-        self.buffers: State = {name: torch.stack([one[name] for one in kept]) for name in kept[0]}
-        self.objective = StackedObjective.of([member.objective for member in members], first.data.outputs)
-        self.constraints = Constraints(recipes, self.layout)
+        self.buffers: State = {name: torch.stack([one[name] for one in kept]).to(device) for name in kept[0]}
+        self.objective = StackedObjective.of([member.objective for member in members], first.data.outputs, device)
+        self.constraints = Constraints(recipes, self.layout, device)
         self.optimizer = stacked_optimizer([recipe.optimizer for recipe in recipes], self.parameters.detach())
-        self.average = StackedAverage(recipes, len(self.slices)) if recipes[0].averaging else None
+        self.average = StackedAverage(recipes, len(self.slices), device) if recipes[0].averaging else None
         self.norms = [module for module in self.base.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
         for member in members:
             member.network = self.base
             del member.weights, member.average
+        self.counter = torch.zeros((), dtype=torch.int64, device=device)
+        if device != CPU:
+            count_steps_in(self.base, self.counter)
+        self.graphs = self._graphs()
 
     def results(self) -> Iterator[tuple[StackedTraining, RunResult]]:
         """Train; yield each run as it ends, whereupon it leaves the bundle."""
@@ -93,22 +102,43 @@ class Bundle:
         Returns:
             The loss of each run, and the gradients as the optimizers get them, `[runs, P]`.
         """
-        x = torch.stack([batch[0].contiguous() for batch in batches])
-        y = torch.stack([batch[1] for batch in batches])
         partners, shares = _mixing(batches)
+        x, y, shares = (
+            values.to(self.device)
+            for values in (
+                torch.stack([batch[0].contiguous() for batch in batches]),
+                torch.stack([batch[1] for batch in batches]),
+                shares,
+            )
+        )
+        partners = None if partners is None else partners.to(self.device)
+        self.counter.fill_(step)
+        batch, compute = (x, y, partners, shares), partial(self._gradients, step, ahead)
+        losses, gradients = self.graphs(compute, batch) if self.graphs else compute(*batch)
+        with torch.no_grad():
+            self.constraints.finish_gradients(self.parameters, gradients)
+            self._update(step, gradients.clone())
+        return losses, gradients
+
+    def _graphs(self) -> Graphs | None:
+        """Return what records `_gradients`; to be made anew when a run has left, since the tensors are others then."""
+        return Graphs(list(self.buffers.values())) if self.device.type == "cuda" else None
+
+    def _gradients(
+        self, step: int, ahead: int, x: Tensor, y: Tensor, partners: Tensor | None, shares: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the losses of all runs, and their gradients, `[runs, P]`, without the constraints'."""
         with dropout_step(self.base, step, ahead=ahead):
             outputs = self.forward(self.parameters, self.buffers, x)
             losses = self.objective.mixed_losses(outputs, y, partners, shares)
             (gradients,) = torch.autograd.grad(losses.sum(), self.parameters)
-        with torch.no_grad():
-            self.constraints.finish_gradients(self.parameters, gradients)
-            self._update(step, gradients.clone())
         return losses.detach(), gradients
 
     def _update(self, step: int, gradients: Tensor) -> None:
         parameters = self.parameters
         # A run that ends before its neighbours has no rate for later steps, and is not there any more.
         rates = torch.tensor([[float(member.rates[step])] for member in self.members], dtype=torch.float64)
+        rates = rates.to(self.device)
         self.constraints.before_step(parameters, gradients, rates)
         self.optimizer.step(parameters, gradients, rates)
         self.constraints.after_step(parameters, rates)
@@ -157,7 +187,7 @@ class Bundle:
         return ended
 
     def outputs(self, parameters: Tensor, buffers: State, part: str, runs: Sequence[int]) -> Tensor:
-        """Return the outputs on a part, `[runs, rows, outputs]`; the network is in eval mode.
+        """Return the outputs on a part, `[runs, rows, outputs]`, on the processor; the network is in eval mode.
 
         Args:
             parameters: `[runs, P]`.
@@ -175,10 +205,10 @@ class Bundle:
         scaled = (
             torch.stack(
                 [self.members[run].data.scaled(rows).contiguous() for run, rows in zip(runs, chunk, strict=True)]
-            )
+            ).to(self.device)
             for chunk in chunks
         )
-        return torch.cat([self.forward(parameters, buffers, chunk) for chunk in scaled], dim=1)
+        return torch.cat([self.forward(parameters, buffers, chunk) for chunk in scaled], dim=1).cpu()
 
     def _take_snapshots(self, epoch: int, parameters: Tensor, runs: list[int]) -> None:
         members, keep = [self.members[run] for run in runs], self.members[0].keep
@@ -192,7 +222,7 @@ class Bundle:
             member.take_snapshot(
                 epoch,
                 {name: values[i].clone() for name, values in outputs.items()},
-                {name: values[i].clone() for name, values in state.items()},
+                {name: values[i].to("cpu", copy=True) for name, values in state.items()},
             )
 
     def _state(self, parameters: Tensor, buffers: State) -> State:
@@ -217,7 +247,7 @@ class Bundle:
             for norm in self.norms:
                 norm.momentum = 1.0 / (i + 1)  # the cumulative mean, which PyTorch reads off a counter
             x = torch.stack([member.data.scaled(member.x[member.order[rows]]) for member in self.members])
-            self.forward(parameters, self.buffers, x)
+            self.forward(parameters, self.buffers, x.to(self.device))
         for norm, momentum in zip(self.norms, momenta, strict=True):
             norm.momentum = momentum
 
@@ -230,6 +260,7 @@ class Bundle:
         for part in (self.objective, self.constraints, self.optimizer, self.average):
             if part is not None:
                 part.select(kept)
+        self.graphs = self._graphs()
 
 
 def _not_learned(network: nn.Module) -> State:

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import torch
 
+from regimen.engine.devices import CPU
 from regimen.engine.reference import train_one
 from regimen.engine.stacked import Bundle
 from regimen.engine.stacked_training import StackedTraining
@@ -70,7 +71,9 @@ def bundled(runs: Sequence[Run], most: int, processes: int) -> list[list[int]]:
     return [order[a:b] for a, b in pairwise(bounds)]
 
 
-def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[tuple[int, RunResult]]:
+def train_stacked(
+    runs: Sequence[Run], keep: Collection[str] = (), device: torch.device = CPU
+) -> Iterator[tuple[int, RunResult]]:
     """Train a bundle; yield index and result of each run as it ends, in any order.
 
     Where memory runs out, what is not finished is trained anew in two halves; a run that needs more than there is even
@@ -79,17 +82,18 @@ def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[t
     Args:
         runs: Of one family.
         keep: `outputs`, `weights` or both, see `train_one`.
+        device: Where the bundle is trained; the reference engine trains on the processor.
     """
     waiting = [list(range(len(runs)))]
     while waiting:
         left = waiting.pop()
         why = ""
         try:
-            for position, result in _trained([runs[index] for index in left], keep):
+            for position, result in _trained([runs[index] for index in left], keep, device):
                 yield left[position], result
                 left[position] = -1
         except (MemoryError, *REFUSALS) as error:
-            if not is_reason(error, runs[0]):
+            if not is_reason(error, runs[0], device):
                 raise
             why = in_words(error)
         # Only here: as long as the error is handled, its traceback keeps the bundle's tensors alive.
@@ -101,7 +105,7 @@ def train_stacked(runs: Sequence[Run], keep: Collection[str] = ()) -> Iterator[t
                 yield index, replace(train_one(runs[index], keep=keep), why=f"stacked: {why}")
 
 
-def _trained(runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, RunResult]]:
+def _trained(runs: Sequence[Run], keep: Collection[str], device: torch.device) -> Iterator[tuple[int, RunResult]]:
     """Yield place and result of each run; those whose networks turn out to differ are trained apart."""
     alike: dict[tuple[object, ...], list[tuple[int, StackedTraining]]] = {}
     for position, run in enumerate(runs):
@@ -110,17 +114,17 @@ def _trained(runs: Sequence[Run], keep: Collection[str]) -> Iterator[tuple[int, 
     while alike:
         _, group = alike.popitem()
         places = {id(member): position for position, member in group}
-        for member, result in Bundle([member for _, member in group]).results():
+        for member, result in Bundle([member for _, member in group], device).results():
             yield places[id(member)], result
 
 
-def is_reason(error: BaseException, run: Run) -> bool:
+def is_reason(error: BaseException, run: Run, device: torch.device = CPU) -> bool:
     """Return whether an error, of `REFUSALS` or of memory, only says that runs like this one are not stacked.
 
-    What a module of the user's own does nobody knows ahead; a described network that raises is a bug of ours, which no
-    reason shall hide.
+    What a module of the user's own does nobody knows ahead, nor what a graphics card lacks; a described network that
+    raises on the processor is a bug of ours, which no reason shall hide.
     """
-    return is_out_of_memory(error) or isinstance(run.model, OwnModule)
+    return is_out_of_memory(error) or isinstance(run.model, OwnModule) or device != CPU
 
 
 def in_words(error: BaseException) -> str:

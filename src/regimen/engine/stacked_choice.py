@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from regimen.data.machine import free_memory
+import torch
+
+from regimen.engine.devices import CPU, free_memory_of
 from regimen.engine.stacked_bundles import MOST_RUNS, REFUSALS, bundled, family, in_words, is_reason
 from regimen.engine.stacked_probe import Probe, probe, speed_up
 from regimen.engine.surroundings import one_thread
@@ -40,10 +42,13 @@ class Chooser:
     Attributes:
         engine: `stacked` stacks all that it can, `auto` what trains faster so.
         processes: Bundles that are trained at a time, >= 1.
+        device: Where bundles are trained. On another than the processor all are stacked that can be, one bundle at a
+            time, whatever the clock says.
     """
 
     engine: str
     processes: int
+    device: torch.device = CPU
     _probes: dict[tuple[object, ...], Probe] = field(default_factory=dict)
     _gains: dict[tuple[object, ...], float] = field(default_factory=dict)
 
@@ -66,14 +71,14 @@ class Chooser:
 
     def _against(self, which: tuple[object, ...], runs: Sequence[Run]) -> str | None:
         """Return why runs of a family are not stacked, or None if they are."""
-        if self.engine == "auto" and not self._worth_asking(runs):
+        if self._by_the_clock and not self._worth_asking(runs):
             return ""
         if which not in self._probes:
-            self._probes[which] = probe(runs)
+            self._probes[which] = probe(runs, self.device)
         reason = self._probes[which].reason
         if reason:
             return f"stacked: {reason}"
-        if self.engine != "auto":
+        if not self._by_the_clock:
             return None
         if which not in self._gains:
             try:
@@ -85,6 +90,10 @@ class Chooser:
                 return f"stacked: {in_words(error)}"
         gain = self._gains[which]
         return None if gain >= LEAST_GAIN else f"stacked: {gain:.2g} times as fast as one run after the other"
+
+    @property
+    def _by_the_clock(self) -> bool:
+        return self.engine == "auto" and self.device == CPU
 
     def _gain(self, which: tuple[object, ...], runs: Sequence[Run]) -> float:
         """Return how many times as fast the largest bundle is as its runs one after the other."""
@@ -106,8 +115,13 @@ class Chooser:
 
     def _most(self, which: tuple[object, ...]) -> int:
         """Return how many runs of a family may be in a bundle."""
-        room = MOST_MEMORY * free_memory() / self.processes
+        room = MOST_MEMORY * free_memory_of(self.device) / self.at_a_time
         return max(1, min(MOST_RUNS, int(room / max(self._probes[which].bytes_per_run, 1))))
 
     def _divided(self, which: tuple[object, ...], runs: Sequence[Run]) -> list[list[int]]:
-        return bundled(runs, self._most(which), self.processes)
+        return bundled(runs, self._most(which), self.at_a_time)
+
+    @property
+    def at_a_time(self) -> int:
+        """Bundles that are trained at a time."""
+        return self.processes if self.device == CPU else 1

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from regimen.engine.devices import CPU
 from regimen.engine.objective import Objective
 
 
@@ -25,19 +26,21 @@ class StackedObjective:
     class_weights: Tensor | None = None
 
     @classmethod
-    def of(cls, objectives: Sequence[Objective], outputs: int) -> "StackedObjective":
+    def of(cls, objectives: Sequence[Objective], outputs: int, device: torch.device = CPU) -> "StackedObjective":
         """Return the objective of runs of one task.
 
         Args:
             objectives: One a run.
             outputs: Classes, or 1.
+            device: Where losses are computed.
         """
         smoothing, weights = None, None
         if any(one.label_smoothing for one in objectives):
-            smoothing = torch.tensor([one.label_smoothing for one in objectives], dtype=torch.float32)
+            smoothing = torch.tensor([one.label_smoothing for one in objectives], dtype=torch.float32).to(device)
         if any(one.class_weights is not None for one in objectives):
             ones = torch.ones(outputs, dtype=torch.float32)
-            weights = torch.stack([ones if one.class_weights is None else one.class_weights for one in objectives])
+            each = [ones if one.class_weights is None else one.class_weights for one in objectives]
+            weights = torch.stack(each).to(device)
         return cls(classifies=objectives[0].task == "classification", smoothing=smoothing, class_weights=weights)
 
     def losses(self, outputs: Tensor, targets: Tensor) -> Tensor:

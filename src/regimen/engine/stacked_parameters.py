@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from regimen.engine.devices import CPU
 from regimen.run import Recipe
 
 
@@ -69,14 +70,15 @@ class Constraints:
     Args:
         recipes: One a run, equal in `decay_bias_and_norm`.
         layout: Of the parameters.
+        device: Where they are.
     """
 
-    def __init__(self, recipes: Sequence[Recipe], layout: Layout) -> None:
-        self.layout, self.weights = layout, layout.weights
+    def __init__(self, recipes: Sequence[Recipe], layout: Layout, device: torch.device = CPU) -> None:
+        self.layout, self.weights, self.device = layout, layout.weights, device
         self.decaying = None if recipes[0].decay_bias_and_norm else self.weights
         subgradient = [one.l1 if one.l1_step == "subgradient" else 0.0 for one in recipes]
         proximal = [one.l1 if one.l1_step == "proximal" else 0.0 for one in recipes]
-        self.columns = {
+        self.numbers = {
             "l1": _column(subgradient),
             "proximal": _column(proximal),
             "l2": _column([one.weight_decay for one in recipes]),
@@ -87,21 +89,22 @@ class Constraints:
         self._look()
 
     def _look(self) -> None:
-        """Note what any run asks for: what none does costs nothing."""
-        neutral = {name: math.inf if name in ("clip", "radius") else 0.0 for name in self.columns}
-        self.used = {name for name, column in self.columns.items() if bool((column != neutral[name]).any())}
+        """Note what any run asks for, on the device: what none does costs nothing."""
+        neutral = {name: math.inf if name in ("clip", "radius") else 0.0 for name in self.numbers}
+        used = {name: column for name, column in self.numbers.items() if bool((column != neutral[name]).any())}
+        self.columns = {name: column.to(self.device) for name, column in used.items()}
 
     def select(self, runs: Tensor) -> None:
         """Keep these runs only, int64 indices."""
-        self.columns = {name: column[runs] for name, column in self.columns.items()}
+        self.numbers = {name: column[runs] for name, column in self.numbers.items()}
         self._look()
 
     def finish_gradients(self, parameters: Tensor, gradients: Tensor) -> None:
         """Add the L1 subgradient and clip by the norm of each run, in place."""
         weights = slice(self.weights)
-        if "l1" in self.used:
+        if "l1" in self.columns:
             gradients[:, weights].addcmul_(parameters[:, weights].sign(), self.columns["l1"].to(gradients.dtype))
-        if "clip" in self.used:
+        if "clip" in self.columns:
             limit = self.columns["clip"].to(gradients.dtype)
             # As torch.nn.utils.clip_grad_norm_; a run without limit keeps its gradient whatever its norm is.
             factor = (limit / (gradients.norm(dim=1, keepdim=True) + 1e-6)).clamp(max=1.0)
@@ -110,18 +113,18 @@ class Constraints:
     def before_step(self, parameters: Tensor, gradients: Tensor, rates: Tensor) -> None:
         """Decay the weights, then add the gradient of L2, in place; `rates` are float64 `[runs, 1]`."""
         decaying = slice(self.decaying)
-        if "decay" in self.used:
+        if "decay" in self.columns:
             parameters[:, decaying].mul_((1.0 - rates * self.columns["decay"]).to(parameters.dtype))
-        if "l2" in self.used:
+        if "l2" in self.columns:
             gradients[:, decaying].addcmul_(parameters[:, decaying], self.columns["l2"].to(gradients.dtype))
 
     def after_step(self, parameters: Tensor, rates: Tensor) -> None:
         """Soft-threshold by the proximal L1, and limit the norm of each unit's incoming weights, in place."""
-        if "proximal" in self.used:
+        if "proximal" in self.columns:
             weights = parameters[:, : self.weights]
             threshold = (rates * self.columns["proximal"]).to(parameters.dtype)
             weights.sub_(torch.maximum(torch.minimum(weights, threshold), -threshold))
-        if "radius" in self.used:
+        if "radius" in self.columns:
             radius = self.columns["radius"].to(parameters.dtype)
             for part in list(self.layout.split(parameters).values())[: self.layout.matrices]:
                 norms = part.flatten(2).norm(dim=2)
@@ -139,12 +142,13 @@ class StackedAverage:
     Args:
         recipes: One a run; all of them average.
         steps_per_epoch: Optimizer steps in one epoch.
+        device: Where the parameters are.
     """
 
-    def __init__(self, recipes: Sequence[Recipe], steps_per_epoch: int) -> None:
+    def __init__(self, recipes: Sequence[Recipe], steps_per_epoch: int, device: torch.device = CPU) -> None:
         self.recipes, self.steps_per_epoch = list(recipes), steps_per_epoch
         self.mean: Tensor | None = None
-        self.started = torch.zeros(len(recipes), 1, dtype=torch.bool)
+        self.started = torch.zeros(len(recipes), 1, dtype=torch.bool, device=device)
 
     def update(self, parameters: Tensor, step: int) -> None:
         """Take the parameters after 0-based optimizer `step` into the averages of the runs whose rule says so."""
@@ -153,9 +157,9 @@ class StackedAverage:
             return
         if self.mean is None:
             self.mean = parameters.clone()
-        takes = torch.tensor([[share is not None] for share in shares])
+        takes = torch.tensor([[share is not None] for share in shares]).to(parameters.device)
         # The first parameters that enter are the average.
-        share = torch.tensor([[share or 0.0] for share in shares], dtype=torch.float64)
+        share = torch.tensor([[share or 0.0] for share in shares], dtype=torch.float64).to(parameters.device)
         share = torch.where(self.started, share, 1.0).to(parameters.dtype)
         self.mean = torch.where(takes, torch.lerp(self.mean, parameters, share), self.mean)
         self.started = self.started | takes

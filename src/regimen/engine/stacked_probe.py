@@ -12,6 +12,7 @@ from torch import Tensor
 
 from regimen import streams
 from regimen.data import Images
+from regimen.engine.devices import CPU
 from regimen.engine.reference import Training
 from regimen.engine.stacked import Bundle
 from regimen.engine.stacked_bundles import REFUSALS, in_words, is_reason
@@ -48,7 +49,7 @@ class Probe:
     bytes_per_run: int = 0
 
 
-def probe(runs: Sequence[Run]) -> Probe:
+def probe(runs: Sequence[Run], device: torch.device = CPU) -> Probe:
     """Return whether runs of one family can be stacked, and what memory each takes.
 
     Compared are the outputs in eval mode, the gradients of every parameter after a step on the first batch, and the
@@ -56,6 +57,7 @@ def probe(runs: Sequence[Run]) -> Probe:
 
     Args:
         runs: At least one, of one `family`.
+        device: Where the bundle is trained. The reference engine computes on the processor.
     """
     first = runs[0]
     pair = [first, next((run for run in runs if run.key != first.key), runs[-1])][: len(runs)]
@@ -74,9 +76,9 @@ def probe(runs: Sequence[Run]) -> Probe:
         if changed:
             return Probe(reason=f"its forward changes {changed[0]}, which the runs of a bundle would share")
         try:
-            found = _looked_at(Bundle(members))
+            found = _looked_at(Bundle(members, device))
         except (MemoryError, *REFUSALS) as error:
-            if not is_reason(error, first):
+            if not is_reason(error, first, device):
                 raise
             return Probe(reason=in_words(error))
     missing = [name for name, value in expected[0].items() if value is None]
@@ -159,12 +161,13 @@ def _looked_at(bundle: Bundle) -> dict[str, Tensor]:
     bundle.base.eval()
     with torch.no_grad():
         rows = torch.stack([member.data.scaled(member.x[:ROWS]).contiguous() for member in bundle.members])
-        outputs = bundle.forward(bundle.parameters, bundle.buffers, rows)
+        outputs = bundle.forward(bundle.parameters, bundle.buffers, rows.to(bundle.device))
     bundle.base.train()
     _, gradients = bundle.train_step(0, [next(member.epoch(0)) for member in bundle.members])
     found = {"outputs": outputs}
     found |= {f"gradient of {name}": values for name, values in bundle.layout.split(gradients).items()}
-    return found | {f"buffer {name}": values for name, values in bundle.buffers.items()}
+    found |= {f"buffer {name}": values for name, values in bundle.buffers.items()}
+    return {name: values.cpu() for name, values in found.items()}
 
 
 def speed_up(runs: Sequence[Run], *, steps: int = 2) -> float:

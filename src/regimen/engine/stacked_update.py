@@ -50,7 +50,7 @@ class StackedOptimizer(ABC):
         self.kind: Any = optimizers[0]
         self.steps = 0
         self.columns = {
-            name: torch.tensor([[getattr(one, name)] for one in optimizers], dtype=torch.float64)
+            name: torch.tensor([[getattr(one, name)] for one in optimizers], dtype=torch.float64).to(parameters.device)
             for name in self.numbers
         }
         self.state: dict[str, Tensor] = {}
@@ -108,9 +108,9 @@ class StackedAdam(StackedOptimizer):
 
     def __init__(self, optimizers: Sequence[Optimizer], parameters: Tensor) -> None:
         super().__init__(optimizers, parameters)
-        betas = torch.tensor([one.betas for one in optimizers if isinstance(one, Adam)], dtype=torch.float64)
-        eps = torch.tensor([[one.eps] for one in optimizers if isinstance(one, Adam)], dtype=torch.float64)
-        self.columns = {"beta1": betas[:, :1], "beta2": betas[:, 1:], "eps": eps}
+        each = [(*one.betas, one.eps) for one in optimizers if isinstance(one, Adam)]
+        numbers = torch.tensor(each, dtype=torch.float64).to(parameters.device)
+        self.columns = dict(zip(("beta1", "beta2", "eps"), numbers.split(1, dim=1), strict=True))
 
     def _step(self, parameters: Tensor, gradients: Tensor, rates: Tensor) -> None:
         beta1, beta2, t = self.columns["beta1"], self.columns["beta2"], self.steps

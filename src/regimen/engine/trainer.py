@@ -9,6 +9,7 @@ from typing import Self
 from regimen.data import Data
 from regimen.data.keeping import keep_for
 from regimen.data.machine import available_cores as available_cores
+from regimen.engine.devices import CPU, device_name, training_device
 from regimen.engine.native import train_native
 from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
@@ -32,14 +33,25 @@ class EngineChoice:
     reasons: dict[str, str]
 
 
-def choose_engine(name: str = "auto") -> EngineChoice:
+def choose_engine(name: str = "auto", device: str | None = None) -> EngineChoice:
     """Return the engine that `name` stands for.
 
+    Args:
+        name: Of `ENGINES`.
+        device: See `regimen.engine.devices.training_device`. On a graphics card `auto` is `stacked`.
+
     Raises:
-        OptionError: There is no such engine, or `native` is asked for and not installed.
+        OptionError: There is no such engine or device, `native` is asked for and not installed, or the engine trains on
+            the processor only and another device is asked for.
     """
     if name not in ENGINES:
         raise OptionError(f"--engine: no such engine {name!r}{nearest(name, ENGINES)}")
+    place = training_device(device)
+    if place != CPU:
+        if name in ("native", "reference"):
+            raise OptionError(f"--engine {name} trains on the processor; leave --device or --engine out")
+        reasons = {"stacked": f"trains on {device_name(place)}", "reference": "trains what can not be stacked"}
+        return EngineChoice(name="stacked", reasons=reasons)
     kernels = find_kernels()
     if name == "native" and kernels is None:
         raise OptionError(f"--engine native: {why_no_kernels()}")
@@ -64,21 +76,31 @@ class Trainer:
         engine: `auto` (each run where it trains fastest, see `regimen.engine.size` and `stacked_choice`),
             `native`, `stacked` (what can not be stacked goes to the reference engine) or `reference`.
         processes: Runs trained at a time (in threads, if native), >= 1; default one for each processor core.
+        device: `auto` or `cpu`: the processor; `cuda`: what can be stacked trains on the graphics card, the rest in the
+            reference engine.
 
     Raises:
-        OptionError: There is no such engine, or `processes` is below 1.
+        OptionError: There is no such engine or device, or `processes` is below 1.
     """
 
-    def __init__(self, tables: Collection[Data], *, engine: str = "auto", processes: int | None = None) -> None:
+    def __init__(
+        self,
+        tables: Collection[Data],
+        *,
+        engine: str = "auto",
+        processes: int | None = None,
+        device: str | None = None,
+    ) -> None:
         end_where_imported()
-        self.choice = choose_engine(engine)
+        self.choice = choose_engine(engine, device)
+        self.device = training_device(device)
         self.engine = engine
         if processes is not None and processes < 1:
             raise OptionError(f"--processes: expected at least 1, got {processes}")
         self.processes = processes or available_cores()
         self._tables = list(tables)
         self._pool: WorkerPool | None = None
-        self._chooser = Chooser(engine=engine, processes=self.processes)
+        self._chooser = Chooser(engine=engine, processes=self.processes, device=self.device)
         self._let_go = keep_for(self)
 
     def train(
@@ -126,23 +148,31 @@ class Trainer:
         """Train in plain PyTorch: bundles together, all others alone, in worker processes if there is a choice."""
         together = {index for bundle in bundles for index in bundle}
         alone = [index for index in range(len(runs)) if index not in together]
-        if self.processes > 1 and len(bundles) + len(alone) > 1:
-            if self._pool is None:
-                self._pool = WorkerPool(self._tables, self.processes)
-            yield from self._pool.train(runs, keep, bundles)
+        # A graphics card is this process's alone: others would need its memory a second time.
+        if self.device == CPU and self.processes > 1 and len(bundles) + len(alone) > 1:
+            yield from self._workers().train(runs, keep, bundles)
             return
         for bundle in bundles:
-            results = train_stacked([runs[index] for index in bundle], keep)
+            results = train_stacked([runs[index] for index in bundle], keep, self.device)
             while True:
                 with one_thread():
                     found = next(results, None)
                 if found is None:
                     break
                 yield bundle[found[0]], found[1]
+        if self.processes > 1 and len(alone) > 1:
+            for i, result in self._workers().train([runs[index] for index in alone], keep, []):
+                yield alone[i], result
+            return
         for index in alone:
             with one_thread():
                 result = train_one(runs[index], keep=keep)
             yield index, result
+
+    def _workers(self) -> WorkerPool:
+        if self._pool is None:
+            self._pool = WorkerPool(self._tables, self.processes)
+        return self._pool
 
     def close(self) -> None:
         """Let the worker processes go, and what was prepared, unless others still train."""
@@ -165,6 +195,7 @@ def train(
     *,
     engine: str = "auto",
     processes: int | None = None,
+    device: str | None = None,
     keep: Collection[str] = (),
     on_result: Callable[[int, RunResult], None] | None = None,
 ) -> list[RunResult]:
@@ -174,5 +205,5 @@ def train(
         >>> train([])
         []
     """
-    with Trainer({run.data for run in runs}, engine=engine, processes=processes) as trainer:
+    with Trainer({run.data for run in runs}, engine=engine, processes=processes, device=device) as trainer:
         return trainer.train(runs, keep=keep, on_result=on_result)

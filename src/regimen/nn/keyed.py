@@ -148,7 +148,7 @@ def keep_keys_in_buffers(network: nn.Module) -> None:
 
 
 def count_steps_in(network: nn.Module, counter: Tensor) -> None:
-    """Let the keyed layers of `network` read the step from a tensor, so that a recorded CUDA graph draws anew each time.
+    """Let the keyed layers of `network` read the step from a tensor: a CUDA graph draws anew at each replay.
 
     `step` is still needed around forward and backward. The processor's kernels read the number back.
 
