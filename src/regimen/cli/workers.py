@@ -13,8 +13,8 @@ def stop_workers() -> None:
     told = threading.excepthook
 
     def tell(what: threading.ExceptHookArgs) -> None:
-        # An executor whose processes die gives their error to futures that are cancelled already, and its thread ends by
-        # that (Python 3.11; once in eight tries). Nobody waits for either any more.
+        # An executor whose processes die gives their error to futures that are cancelled already, and its thread ends
+        # by that (Python 3.11; once in eight tries). Nobody waits for either any more.
         if not issubclass(what.exc_type, InvalidStateError):
             told(what)
 
