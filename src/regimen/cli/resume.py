@@ -167,7 +167,7 @@ def _other_values(plan: Plan, request: StudyRequest) -> Iterator[str]:
         "pairs": lambda count: whole_repetitions(count, plan.folds),
         "model": lambda text: parse_model(text).name,
         "budget": lambda text: str(parse_budget(text)),
-        "engine": lambda text: choose_engine(text).name,
+        "engine": lambda text: choose_engine(text, request.device or plan.device).name,
     }
     for name, value in planned.items():
         given = getattr(request, name)

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from regimen.cli.device import require_device
 from regimen.cli.folders import Folder, claim, refuse_used, write_whole
 from regimen.cli.progress import Meter, StudyProgress
 from regimen.cli.request import DataRequest, StudyRequest, TrainRequest
@@ -40,7 +39,6 @@ def conduct(request: StudyRequest) -> None:
         InputError: Something is wrong with the options, the data or the folder; nothing was written.
         EngineError: The study could not be finished; what was is kept.
     """
-    require_device(request.device)
     options = study_options(request)
     require_trackers(request.track or ())
     if request.resume:

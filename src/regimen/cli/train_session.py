@@ -5,7 +5,6 @@ from pathlib import Path
 
 import click
 
-from regimen.cli.device import require_device
 from regimen.cli.folders import Folder, claim, refuse_used, write_whole
 from regimen.cli.progress import Meter
 from regimen.cli.request import TrainRequest
@@ -34,8 +33,7 @@ def train_recipe(request: TrainRequest) -> None:
         InputError: Something is wrong with the options, the data or the folder; nothing was written.
         EngineError: A network could not be trained; nothing was written.
     """
-    require_device(request.device)
-    choose_engine(request.engine or "auto")
+    choose_engine(request.engine or "auto", request.device)
     recipe = read_recipe(request.recipe)
     if request.epochs is not None:
         recipe = recipe.replace(epochs=request.epochs)
@@ -78,14 +76,19 @@ def _runs(table: Data, recipe: Recipe, metric: Metric, request: TrainRequest) ->
 
 def _trained(runs: Sequence[Run], request: TrainRequest) -> list[RunResult]:
     """Train all networks; a single one in plain PyTorch shows its epochs, else those that are finished are shown."""
-    alone = len(runs) == 1 and _in_plain_pytorch(runs[0], request.engine or "auto")
+    alone = len(runs) == 1 and _in_plain_pytorch(runs[0], request)
     with Meter("epochs" if alone else "networks") as meter:
         meter.begin("training", runs[0].recipe.epochs if alone else len(runs))
         if alone:
             with one_thread():
                 results = [train_one(runs[0], keep=("weights",), on_epoch=lambda epoch: meter.step())]
         else:
-            with Trainer([runs[0].data], engine=request.engine or "auto", processes=request.processes) as trainer:
+            with Trainer(
+                [runs[0].data],
+                engine=request.engine or "auto",
+                processes=request.processes,
+                device=request.device,
+            ) as trainer:
                 results = trainer.train(runs, keep=("weights",), on_result=lambda index, result: meter.step())
     for index, result in enumerate(results, start=1):
         if result.weights is None or result.status in ("diverged", "failed"):
@@ -94,10 +97,10 @@ def _trained(runs: Sequence[Run], request: TrainRequest) -> list[RunResult]:
     return results
 
 
-def _in_plain_pytorch(run: Run, engine: str) -> bool:
+def _in_plain_pytorch(run: Run, request: TrainRequest) -> bool:
     """Return whether a run is trained by the reference engine, which alone tells its epochs."""
-    chosen = choose_engine(engine).name
-    return chosen == "reference" or (engine == "auto" and why_not(run) is not None)
+    chosen = choose_engine(request.engine or "auto", request.device).name
+    return chosen == "reference" or (chosen == "native" and request.engine != "native" and why_not(run) is not None)
 
 
 def held_out_metric(model: SavedModel, run: Run, metric: Metric) -> float:

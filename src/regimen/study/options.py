@@ -64,6 +64,7 @@ class StudyOptions:
         metric: Name of a metric; None takes the one that fits the data.
         smallest_effect: Smallest effect of interest, > 0, in units of the metric (0.01 is one point of accuracy).
         engine: Which engine trains.
+        device: `auto` and `cpu` are the processor; `cuda` trains on the graphics card what can be stacked.
         processes: Runs trained at a time, >= 1.
         seed: Of everything but the choice of the test part, 0 <= seed < 2^64.
 
@@ -83,6 +84,7 @@ class StudyOptions:
     metric: str | None = None
     smallest_effect: float | None = None
     engine: str = "auto"
+    device: str = "auto"
     processes: int | None = None
     seed: int = 0
 
@@ -92,7 +94,7 @@ class StudyOptions:
         if isinstance(self.budget, str):
             object.__setattr__(self, "budget", parse_budget(self.budget))
         check_key(self.seed, "--seed")
-        choose_engine(self.engine)
+        choose_engine(self.engine, self.device)
         for name, low in (("pairs", 2), ("folds", 2), ("processes", 1)):
             value = getattr(self, name)
             if value is not None and value < low:

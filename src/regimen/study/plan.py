@@ -64,6 +64,7 @@ class Plan:
         engine: Which engine trains; a resumed study must have the same.
         given_validation: Whether the validation part is given, the same rows in every pair of the search.
         asked_engine: What the user asked for; `auto` sends single runs elsewhere where another engine is better.
+        device: Where bundles of the stacked engine train; a resumed study may name another.
         model_digest: Digest of a network of the user's own, empty for a described one.
         folds: Pairs are so many folds of repeated cross-validation; 0 for pairs that are drawn alone.
         budget: As the user wrote it, empty for none.
@@ -89,6 +90,7 @@ class Plan:
     command: str = ""
     reasons: dict[str, str] = field(default_factory=dict)
     asked_engine: str = "auto"
+    device: str = "auto"
     given_validation: bool = False
     folds: int = 0
     model_digest: str = ""

@@ -56,7 +56,7 @@ def make_plan(
     limit = options.limit
     probe = Run(recipe=baseline, model=model, data=table, split=first, key=0, metric=metric)
     trial = Trial.of(probe)
-    choice = choose_engine(options.engine)
+    choice = choose_engine(options.engine, options.device)
     fast = choice.name == "native" and against_native(probe, options.engine) is None
     breadth: Breadth = "all" if limit is not None else "settings" if fast else "first"
     arms, notes = candidate_arms(
@@ -110,6 +110,7 @@ def make_plan(
         command=command,
         reasons=choice.reasons,
         asked_engine=options.engine,
+        device=options.device,
         given_validation=layout.given_validation,
         folds=folds,
         model_digest=model.digest if isinstance(model, OwnModule) else "",

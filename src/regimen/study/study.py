@@ -89,8 +89,9 @@ class Study:
             plan = self._stored_plan(store)
             trainer = self.trainer
             if trainer is None:
-                engine = self.options.engine if plan is None else _planned_engine(plan)
-                trainer = own = Trainer([self.data], engine=engine, processes=self.options.processes)
+                device = self.options.device if plan is None or self.options.device != "auto" else plan.device
+                engine = self.options.engine if plan is None else _planned_engine(plan, device)
+                trainer = own = Trainer([self.data], engine=engine, processes=self.options.processes, device=device)
             if plan is None:
                 processes = own.processes if own else 1
                 plan = make_plan(layout, self.options, trainer, processes=processes, started=started, command=command)
@@ -130,7 +131,7 @@ class Study:
         return plan
 
 
-def _planned_engine(plan: Plan) -> str:
+def _planned_engine(plan: Plan, device: str) -> str:
     """Return what to ask a trainer for, so that a study goes on with the engine that it was begun with.
 
     Engines agree up to rounding only, and the trajectories of two runs part from there: what is trained now must be
@@ -138,10 +139,11 @@ def _planned_engine(plan: Plan) -> str:
     """
     if plan.engine in ("reference", "stacked"):
         return plan.engine
-    found = choose_engine("auto")
+    found = choose_engine("auto", device)
     if found.name != plan.engine:
+        why = found.reasons.get(plan.engine, f"it does not train on {device}")
         raise StoreError(
-            f"the stored study was begun with the engine {plan.engine}, which is not here: "
-            f"{found.reasons[plan.engine]}; go on with it where that engine is, or start a new study, without --resume"
+            f"the stored study was begun with the engine {plan.engine}, which is not here: {why}; go on with it where "
+            "that engine is, or start a new study, without --resume"
         )
     return plan.asked_engine
