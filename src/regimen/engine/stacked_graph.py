@@ -31,7 +31,7 @@ def record_on_cuda(compute: Callable[[], Results]) -> tuple[Callable[[], None], 
     Raises:
         RuntimeError: It can not be recorded.
     """
-    aside = torch.cuda.Stream()
+    aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(aside):
         for _ in range(WARM_UP):

@@ -110,7 +110,7 @@ class StackedAdam(StackedOptimizer):
         super().__init__(optimizers, parameters)
         each = [(*one.betas, one.eps) for one in optimizers if isinstance(one, Adam)]
         numbers = torch.tensor(each, dtype=torch.float64).to(parameters.device)
-        self.columns = dict(zip(("beta1", "beta2", "eps"), numbers.split(1, dim=1), strict=True))
+        self.columns = {"beta1": numbers[:, :1], "beta2": numbers[:, 1:2], "eps": numbers[:, 2:]}
 
     def _step(self, parameters: Tensor, gradients: Tensor, rates: Tensor) -> None:
         beta1, beta2, t = self.columns["beta1"], self.columns["beta2"], self.steps

@@ -20,7 +20,8 @@ def add_noise_by_operations(x: Tensor, key: int, step: int, noise: Noise) -> Ten
     wide = x.to(torch.float64 if x.dtype == torch.float64 else torch.float32)
     rows, features = _rows_and_features(x.shape)
     if noise.form is Form.GAUSSIAN:
-        return (wide * _like(_factors(x.device, key, step, noise, rows, features), x.shape)).to(x.dtype)
+        factors = (1.0 + noise.scale * _normals(x.device, key, step, noise, rows, features)).to(torch.float32)
+        return (wide * _like(factors, x.shape)).to(x.dtype)
     if noise.form is Form.ROWS:
         rows, features = x.shape[0], 1
     elif noise.form is Form.CHANNELS:
@@ -58,8 +59,8 @@ def add_noise_of_runs(
     rows, features = _rows_and_features(shape)
     key = keys[:, None, None]
     if noise.form is Form.GAUSSIAN:
-        factors = _factors(x.device, key, step, noise._replace(scale=scale.reshape(-1, 1, 1)), rows, features)
-        y = wide * _like(factors, shape)
+        normals = _normals(x.device, key, step, noise, rows, features)
+        y = wide * _like((1.0 + scale.reshape(-1, 1, 1) * normals).to(torch.float32), shape)
     else:
         if noise.form is Form.ROWS:
             rows, features = shape[0], 1
@@ -115,12 +116,12 @@ def _ahead(key: int, threshold: int, rows: int, features: int, step: int, third:
     )
 
 
-def _factors(
+def _normals(
     device: torch.device, key: int | Tensor, step: int | Tensor, noise: Noise, rows: int, features: int
 ) -> Tensor:
-    """Return 1 + scale · normal, `[…, rows, features]`, rounded to float32; c0 = feature // 4."""
+    """Return standard normal numbers, float64 `[…, rows, features]`; c0 = feature // 4."""
     require_in_stream(features, noise.first_row + rows - 1, step if isinstance(step, int) else 0, per_counter=4)
     c0 = torch.arange(-(-features // 4), dtype=torch.int64, device=device)
     c1 = torch.arange(noise.first_row, noise.first_row + rows, dtype=torch.int64, device=device)[:, None]
     words = torch.stack(philox(key, c0, c1, step, noise.third), dim=-1).flatten(-2)
-    return (1.0 + noise.scale * normal(words)[..., :features]).to(torch.float32)
+    return normal(words)[..., :features]
