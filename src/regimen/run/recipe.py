@@ -36,31 +36,33 @@ class Recipe:
         schedule: How the rate changes; None keeps it.
         epochs: Passes over the training rows, >= 1.
         batch_size: Rows of an optimizer step, >= 1; a last partial batch is used.
-        dropout: Drop probability after each hidden layer (behind its pool), in [0, 1); one for all or one for each. In
-            a module of one's own, of each dropout that it has, else after each hidden activation; empty keeps its own.
-        dropout_scale: Each rate that a module of one's own has is multiplied by this, >= 0; 0 turns its dropout off.
+        dropout: Drop probability after each hidden layer (after its pooling), in [0, 1); one for all or one for each.
+            In a module of your own it is that of each dropout that the module has, or else of dropout inserted after
+            each hidden activation; 0 keeps its own rates.
+        dropout_scale: In a module of your own, its dropout rates are multiplied by this, >= 0; 0 turns them off.
         dropout_kind: `element`, or `channel` to drop whole channels after convolutions.
         input_dropout: Drop probability on the inputs, in [0, 1).
-        drop_path: Drop probability of the last residual branch of a module of one's own, in [0, 1).
-        normalization: Between each hidden linear layer or convolution and its activation.
+        drop_path: In a module of your own, drop probability of its last residual branch, in [0, 1); it rises linearly
+            from the first one.
+        normalization: What stands between each hidden linear layer or convolution and its activation.
         initialization: Of weights and biases; `default` is that of PyTorch's layers.
         initialization_std: Standard deviation of `initialization = "normal"`, > 0.
         weight_decay: L2, λ of λ/2 · Σ w²; its gradient passes through the optimizer, >= 0.
-        decoupled_weight_decay: w ← w · (1 - lr · λ) before each step, beside the optimizer, >= 0.
+        decoupled_weight_decay: λ of w ← w · (1 - lr · λ) before each step of the optimizer, >= 0.
         decay_bias_and_norm: Whether biases and norms decay too (a plain `torch.optim` call does that).
         l1: λ of λ · Σ |w| over the weights, >= 0.
         l1_step: `subgradient` adds λ · sign(w) to the gradient; `proximal` soft-thresholds after the step.
         max_norm: Largest L2 norm of a unit's incoming weights, > 0; None for no limit.
         input_scaling: Of numeric columns or channels, fitted on training rows; or given numbers, ((center, …),
-            (scale, …)), pixels being from 0 to 1: z = (x - center) / scale.
+            (scale, …)), of z = (x - center) / scale, for pixels from 0 to 1.
         augmentation: What is done to each training image, first to last; validation and test images stay as they are.
         label_smoothing: Share of the target spread evenly over all classes, in [0, 1); classification only.
         mixup: alpha of the Beta distribution of mixing weights, >= 0; 0 is off.
-        cutmix: The same for rectangles of another image, >= 0; 0 is off. Not beside mixup: both mix the targets.
+        cutmix: The same for rectangles of another image, >= 0; 0 is off. Not with mixup: both mix the targets.
         input_noise: Standard deviation of Gaussian noise on the scaled inputs, >= 0.
         clip_norm: Largest global L2 norm of the gradient, > 0; None for no clipping.
-        class_weights: `balanced` weights the loss by n / (classes · count) of each class.
-        averaging: Which mean of the weights is evaluated; None evaluates the last ones.
+        class_weights: `balanced` multiplies the loss of a row by n / (classes · count of its class).
+        averaging: Which average of the weights is evaluated; None evaluates the last weights.
         early_stopping: Return to the best epoch on the stop part; None returns the last epoch.
 
     Raises:
