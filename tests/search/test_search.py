@@ -101,6 +101,17 @@ def test_the_parameters_of_one_bundle_differ_once_the_sampler_has_learned(iris: 
     assert min(abs(value - 0.1) for value in late) < 0.02
 
 
+def test_off_and_each_technique_are_offered_alike_and_no_start_twice(iris: Table) -> None:
+    found = search(
+        iris, **SMALL, space="dropout,l2,decoupled_decay,lr", trials=12, bundle=12, pairs=2, trainer=Made(iris)
+    )
+    choices = {name: getattr(d, "choices", ()) for name, d in found.study.trials[0].distributions.items()}
+    assert choices["dropout"] == ("off", "dropout")
+    assert choices["decay"] == ("off", "l2", "decoupled_decay")
+    starts = [tuple(sorted(trial.parameters.items())) for trial in found.trials[:3]]
+    assert len(set(starts)) == 3
+
+
 def test_hopeless_trials_leave_the_bundle_and_no_trial_goes_before_the_fourth_pair(iris: Table) -> None:
     trainer = Made(iris)
     found = search(iris, **SMALL, space=decay, trials=24, bundle=8, pairs=8, trainer=trainer)

@@ -82,6 +82,12 @@ def test_schedules_are_laid_out_over_the_epochs_of_the_baseline() -> None:
     assert fitted({"schedule": {"name": "multistep", "milestones": [20, 30]}}, 1)["schedule"]["milestones"] == [1, 2]
 
 
+def test_a_technique_is_offered_once_however_many_settings_a_study_would_try() -> None:
+    space = technique_space(None, ["dropout", "l2", "dropout", "decoupled_decay", "l2", "dropout"])
+    names = {part: [technique.name for technique in techniques] for part, techniques in space.parts.items()}
+    assert names == {"dropout": ["dropout"], "decay": ["l2", "decoupled_decay"]}
+
+
 def test_techniques_that_do_not_fit_are_left_out() -> None:
     space = technique_space("all", [name for name in ALL if not CATALOGUE[name].images_only])
     assert "cutmix" not in {technique.name for techniques in space.parts.values() for technique in techniques}

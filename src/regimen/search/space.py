@@ -145,7 +145,8 @@ def technique_space(names: str | Iterable[str] | None, possible: Sequence[str]) 
     Args:
         names: Techniques of the catalogue and `lr`, as a list or separated by commas; None or `all` for the learning
             rate and all techniques.
-        possible: Techniques that fit data, network and baseline, in the order in which they are offered.
+        possible: Techniques that fit data, network and baseline, in the order in which they are offered; each is
+            offered once.
 
     Raises:
         OptionError: A name is unknown, or nothing is left to search.
@@ -157,7 +158,9 @@ def technique_space(names: str | Iterable[str] | None, possible: Sequence[str]) 
     """
     wanted = wanted_names(names)
     lr = LR in wanted or "all" in wanted
-    chosen = [name for name in possible if name in wanted or ("all" in wanted and name not in REDUNDANT)]
+    # A study names a technique once for each of its settings; twice among the choices it would be twice as likely.
+    offered = dict.fromkeys(possible)
+    chosen = [name for name in offered if name in wanted or ("all" in wanted and name not in REDUNDANT)]
     if not chosen and not lr:
         raise OptionError(f"space: none of {', '.join(wanted)} can be tried with this network, baseline and data")
     part_of = {name: part for part, members in PARTS.items() for name in members}
