@@ -257,7 +257,7 @@ def test_a_test_part_that_speaks_against_the_recipe_is_told_beside_the_verdict(
 def test_late_epochs_are_told_by_how_much_they_cost(late: float, said: str) -> None:
     base = digits()
     told = qualifiers(replace(base, baseline=replace(base.baseline, late_loss=late)))
-    assert any(f"that loss is {said} of the epoch" in one for one in told)
+    assert any(f"that loss is {said} of runs that stop early" in one for one in told)
 
 
 @pytest.mark.parametrize(("loss", "said"), [(0.5, True), (0.201, False)])

@@ -132,6 +132,17 @@ def loss(value: float | None) -> str:
     return MISSING if known is None else f"{known:.3g}"
 
 
+def cost(value: float | None) -> str:
+    """Return how many times as long runs took, with one decimal: wall time is good to a tenth or two.
+
+    Example:
+        >>> cost(1.04), cost(0.0312)
+        ('1.0', '0.03')
+    """
+    known = finite(value)
+    return MISSING if known is None else f"{known:.1f}" if known >= 0.095 else f"{known:.1g}"
+
+
 def duration(seconds: float | None) -> str:
     """Return seconds as a person says them.
 

@@ -15,6 +15,7 @@ from regimen.report.quantities import (
     MetricFormat,
     best_first,
     clean,
+    cost,
     duration,
     finite,
     loss,
@@ -107,7 +108,6 @@ def table(results: Results) -> list[list[Cell]]:
     for one in best_first(results):
         known = finite(one.delta) is not None
         share = finite(one.probability_of_improvement)
-        cost = finite(one.cost)
         verdict = one.verdict if known else "did not train"
         unfinished = f", {one.diverged} unfinished" if one.diverged and known else ""
         needed = "over 200" if one.pairs_needed is None else f"{one.pairs_needed}"
@@ -130,7 +130,7 @@ def table(results: Results) -> list[list[Cell]]:
                 Cell(label="P(better)", text=MISSING if share is None else f"{share * 100:.0f} %"),
                 Cell(label=form.name, text=form.level(one.mean)),
                 Cell(label="gap", text=loss(one.gap)),
-                Cell(label="cost", text=MISSING if cost is None else f"{cost:.2f}×"),
+                Cell(label="cost", text=MISSING if finite(one.cost) is None else f"{cost(one.cost)}×"),
                 Cell(label="pairs needed", text=needed if known and open_question else MISSING),
             ]
         )

@@ -7,7 +7,16 @@ from rich.text import Text
 from regimen.records import Results
 from regimen.report.names import labels
 from regimen.report.qualifiers import cautions
-from regimen.report.quantities import MetricFormat, best_first, clean, finite, finite_interval, plural, probability
+from regimen.report.quantities import (
+    MetricFormat,
+    best_first,
+    clean,
+    cost,
+    finite,
+    finite_interval,
+    plural,
+    probability,
+)
 from regimen.report.sentence import verdict_sentence
 
 STYLES = {"helps": "bold green", "hurts": "red", "equivalent": "dim", "unclear": "yellow"}
@@ -41,13 +50,13 @@ def results_table(results: Results) -> RenderableType:
     table.add_column("cost", justify="right", no_wrap=True)
     for one in best_first(results):
         known = finite(one.delta) is not None
-        interval, cost = finite_interval(one.ci), finite(one.cost)
+        interval = finite_interval(one.ci)
         table.add_row(
             Text(names[one.arm]),
             Text(form.effect(one.delta) if known else "-"),
             Text(form.interval(interval) if interval else "-"),
             Text(probability(one.p_adjusted) if known else "-"),
             Text(one.verdict, style=STYLES[one.verdict]) if known else Text("did not train", style="red"),
-            Text("-" if cost is None else f"{cost:.2f}x"),
+            Text("-" if finite(one.cost) is None else f"{cost(one.cost)}x"),
         )
     return Group(*said, Text(), table)
