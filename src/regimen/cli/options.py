@@ -175,7 +175,11 @@ data_options = apply(
 machine_options = apply(
     [
         click.option("--engine", type=Text("NAME"), help="auto, native, stacked or reference. [default: auto]"),
-        click.option("--device", type=Name("auto", "cpu", "cuda"), help="cuda: the graphics card. [default: auto]"),
+        click.option(
+            "--device",
+            type=Name("auto", "cpu", "cuda"),
+            help="auto and cpu: the CPU; cuda: the graphics card. [default: auto]",
+        ),
         click.option("--processes", type=Whole(low=1), help="Runs trained at a time. [default: one for each core]"),
         click.option(
             "--seed", type=Whole("S", low=0), help="From 0 to 2^64 - 1; the test part ignores it. [default: 0]"
