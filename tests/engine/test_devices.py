@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from regimen.data import Images
 from regimen.engine import Trainer, choose_engine, stacked_graph, trainer
-from regimen.engine.devices import training_device
+from regimen.engine.devices import CPU, full_float32, training_device
 from regimen.engine.stacked import Bundle
 from regimen.engine.stacked_bundles import train_stacked
 from regimen.engine.stacked_graph import SEEN, Graphs
@@ -208,6 +208,17 @@ def test_a_described_network_that_a_device_refuses_is_left_to_the_reference(
         results: Sequence[RunResult] = one.train([make_run(key=1), make_run(key=2)])
     assert {result.engine for result in results} == {"reference"}
     assert "no kernel image is available" in results[0].why
+
+
+def test_a_graphics_card_multiplies_float32_with_all_its_digits() -> None:
+    conv, product = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = conv.fp32_precision, product.fp32_precision
+    assert before[0] == "tf32"
+    with full_float32(torch.device("cuda")):
+        assert (conv.fp32_precision, product.fp32_precision) == ("ieee", "ieee")
+    assert (conv.fp32_precision, product.fp32_precision) == before
+    with full_float32(CPU):
+        assert conv.fp32_precision == "tf32"
 
 
 def test_a_device_that_is_not_there_is_refused() -> None:

@@ -287,7 +287,7 @@ def test_bundles_are_as_large_as_memory_allows(
 ) -> None:
     runs = own_runs(make_run, Plain, 6)
     each = probe(runs).bytes_per_run
-    monkeypatch.setattr(stacked_choice, "free_memory", lambda: int(4 * 2.5 * each))
+    monkeypatch.setattr(stacked_choice, "free_memory_of", lambda device: int(4 * 2.5 * each))
     stacking = Chooser(engine="stacked", processes=1).stacking(runs)
     assert [len(bundle) for bundle in stacking.bundles] == [2, 2, 2]
 

@@ -1,5 +1,10 @@
 """Which device trains: the processor, or a graphics card that runs the bundles of the stacked engine."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import torch
 
 from regimen.data.machine import free_memory
@@ -7,6 +12,8 @@ from regimen.errors import OptionError, nearest
 
 CPU = torch.device("cpu")
 DEVICES = ("auto", "cpu", "cuda")
+# Switches of PyTorch are those of all threads.
+_switches = threading.RLock()
 
 
 def training_device(name: str | None = None) -> torch.device:
@@ -49,3 +56,28 @@ def free_memory_of(device: torch.device) -> int:
         return free_memory()
     free: int = torch.cuda.mem_get_info(device)[0]
     return free
+
+
+@contextmanager
+def full_float32(device: torch.device) -> Iterator[None]:
+    """Let a graphics card multiply float32 with all its digits inside, as the processor does; convolutions else do not.
+
+    TensorFloat-32, PyTorch's default for convolutions, rounds factors to 11 bits: more than the engines may differ by.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    cudnn: Any = torch.backends.cudnn
+    products: Any = torch.backends.cuda.matmul
+    recent = hasattr(cudnn, "conv")  # from PyTorch 2.9 on
+    places = [cudnn.conv, cudnn.rnn, products] if recent else [cudnn, products]
+    name, exact = ("fp32_precision", "ieee") if recent else ("allow_tf32", False)
+    with _switches:
+        before = [getattr(place, name) for place in places]
+        for place in places:
+            setattr(place, name, exact)
+        try:
+            yield
+        finally:
+            for place, value in zip(places, before, strict=True):
+                setattr(place, name, value)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from regimen.engine.devices import CPU
+from regimen.engine.devices import CPU, full_float32
 from regimen.engine.stacked_graph import Graphs
 from regimen.engine.stacked_objective import StackedObjective
 from regimen.engine.stacked_parameters import Constraints, Layout, StackedAverage
@@ -128,7 +128,7 @@ class Bundle:
         self, step: int, ahead: int, x: Tensor, y: Tensor, partners: Tensor | None, shares: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Return the losses of all runs, and their gradients, `[runs, P]`, without the constraints'."""
-        with dropout_step(self.base, step, ahead=ahead):
+        with dropout_step(self.base, step, ahead=ahead), full_float32(self.device):
             outputs = self.forward(self.parameters, self.buffers, x)
             losses = self.objective.mixed_losses(outputs, y, partners, shares)
             (gradients,) = torch.autograd.grad(losses.sum(), self.parameters)
@@ -153,7 +153,7 @@ class Bundle:
             buffers: Of the same runs.
             x: Inputs `[runs, rows, …]`.
         """
-        with _as_written():
+        with _as_written(), full_float32(self.device):
             outputs: Tensor = torch.vmap(self._forward_one)(self.layout.split(parameters), buffers, x)
         return outputs
 
