@@ -124,6 +124,12 @@ def test_an_interrupted_study_goes_on_where_it_stopped(
     assert len(second.trained) == len(undisturbed.runs) - stop_after
 
 
+def test_what_is_no_tracker_is_refused_before_anything_is_written(iris: Table, tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match=r"expected trackers such as CsvTracker\('curves.csv'\), got 'curves.csv'"):
+        Study(data=iris, options=SMALL, trackers=["curves.csv"]).run(tmp_path)  # type: ignore[list-item]
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_seconds_of_a_resumed_study_are_those_of_all_its_parts(iris: Table, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         Study(data=iris, options=SMALL, trainer=Counting(iris, stop_after=3)).run(tmp_path)

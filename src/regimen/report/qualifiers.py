@@ -29,7 +29,7 @@ def qualifiers(results: Results) -> list[str]:
         share = f"{abs(late) * 100:.0f} % {'above' if late >= 0 else 'below'} that"
         said = share if abs(late) >= 0.005 else "within 1 % of that"
         # Of another run, not of another epoch of this one: a run that stops early gives up rows for it.
-        found.append(f"At its last epoch that loss is {said} of runs that stop early, on 15 % fewer training rows.")
+        found.append(f"At its last epoch that loss is {said} of runs that stop early, on fewer training rows.")
     reach = _reach(results)
     return [*found, *cautions(results), *([reach] if reach else [])]
 

@@ -20,7 +20,7 @@ from regimen.study.own_modules import planned_model
 from regimen.study.phases import Phases
 from regimen.study.plan import Plan
 from regimen.study.planning import make_plan
-from regimen.study.tracked import TrackedWatch, subject_of
+from regimen.study.tracked import TrackedWatch, require_trackers, subject_of
 from regimen.tracking import Tracker
 
 
@@ -40,7 +40,8 @@ class Study:
 
     Raises:
         DataError: The data can not be studied as they are.
-        OptionError: The model is none, or given in the options too; or the options are no `StudyOptions`.
+        OptionError: The model is none, or given in the options too; the options are no `StudyOptions`; or something
+            among the trackers is no tracker.
 
     Example:
         >>> from regimen.data import load
@@ -64,6 +65,7 @@ class Study:
             if self.options.model is not None:
                 raise OptionError("model: expected it once, got one in options too; leave out the one or the other")
             self.options = replace(self.options, model=self.model)
+        require_trackers(self.trackers)
         self.data = as_data(self.data)
 
     @keeping()

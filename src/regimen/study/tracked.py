@@ -28,9 +28,7 @@ class TrackedWatch(Watch):
     """
 
     def __init__(self, watch: Watch, trackers: Sequence[Tracker], subject: Subject) -> None:
-        none = [tracker for tracker in trackers if not hasattr(tracker, "finished")]
-        if none:
-            raise OptionError(f"trackers: expected trackers such as CsvTracker('curves.csv'), got {none[0]!r}")
+        require_trackers(trackers)
         self.watch, self.trackers, self.subject = watch, list(trackers), subject
 
     def planned(self, runs: int) -> None:
@@ -81,6 +79,17 @@ class TrackedWatch(Watch):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._tell(lambda tracker: tracker.closed())
+
+
+def require_trackers(trackers: Sequence[Tracker]) -> None:
+    """Refuse what is no tracker.
+
+    Raises:
+        OptionError: Something among the trackers is none.
+    """
+    none = [tracker for tracker in trackers if not hasattr(tracker, "finished")]
+    if none:
+        raise OptionError(f"trackers: expected trackers such as CsvTracker('curves.csv'), got {none[0]!r}")
 
 
 def subject_of(kind: str, plan: Plan, settings: Mapping[str, Any]) -> Subject:
