@@ -183,7 +183,7 @@ def fit(
     least = min(map(cost, shapes))
     raise BudgetError(
         f"--budget: one technique alone takes {math.ceil(least)} {unit}, and there is room for {math.floor(limit)}; "
-        "raise it",
+        "raise it, or lower --epochs",
         least=least,
         room=limit,
     )
