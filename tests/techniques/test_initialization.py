@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 from torch import nn
 
+from regimen.errors import OptionError
 from regimen.techniques import INITIALIZATIONS, initialize
 
 KEY, FALSE_ALARM = 3, 1e-9
@@ -103,3 +104,29 @@ def test_layers_of_the_same_shape_get_different_weights() -> None:
     initialize(net, "default", KEY)
     assert not torch.equal(net[0].weight, net[1].weight)
     assert not torch.equal(net[0].bias, net[1].bias)
+
+
+def test_what_is_frozen_stays_as_it_is_and_changes_no_number_of_the_others() -> None:
+    """Above all weights that were learned elsewhere, which a study of initializations must not throw away."""
+    module, free = (nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)) for _ in range(2))
+    frozen = module[0].requires_grad_(False)
+    weight, bias = frozen.weight.clone(), frozen.bias.clone()
+    initialize(module, "he_normal", KEY)
+    initialize(free, "he_normal", KEY)
+    assert torch.equal(frozen.weight, weight)
+    assert torch.equal(frozen.bias, bias)
+    assert torch.equal(module[2].weight, free[2].weight)
+
+
+def test_a_weight_is_set_through_its_parametrization() -> None:
+    module, plain = nn.utils.parametrizations.weight_norm(nn.Linear(4, 8)), nn.Linear(4, 8)
+    initialize(module, "xavier_uniform", KEY)
+    initialize(plain, "xavier_uniform", KEY)
+    torch.testing.assert_close(module.weight, plain.weight)
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_a_weight_that_is_computed_anew_in_each_forward_is_refused() -> None:
+    module = nn.Sequential(nn.utils.weight_norm(nn.Linear(4, 8)))
+    with pytest.raises(OptionError, match="initialization: the weight of 0 is no parameter but computed from others"):
+        initialize(module, "he_normal", KEY)

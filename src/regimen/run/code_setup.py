@@ -170,7 +170,8 @@ class Setup:
         if self.own is not None:
             return [
                 "for layer in model.modules():",
-                "    if isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d):",
+                "    weighted = isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)",
+                "    if weighted and layer.weight.requires_grad:",
                 f"        nn.init.{fill}",
                 "        if layer.bias is not None:",
                 "            nn.init.zeros_(layer.bias)",

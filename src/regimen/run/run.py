@@ -126,6 +126,9 @@ class Run:
             isinstance(self.model, OwnModule) or self.recipe.normalization == "batch"
         ):
             described["statistics"] = "of shuffled batches"
+        # What is frozen was once overwritten too.
+        if isinstance(self.model, OwnModule) and self.recipe.initialization != "default":
+            described["initialized"] = "what is learned"
         text = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 

@@ -5,7 +5,9 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
+from regimen.errors import OptionError
 from regimen.kernels import words
 from regimen.streams import Purpose, counter3, normal, uniform
 
@@ -24,26 +26,49 @@ def initialize(module: nn.Module, kind: Initialization, key: int, *, std: float 
     - `xavier_normal`, `xavier_uniform`: variance 2/(fan_in + fan_out) (Glorot and Bengio 2010, eq. 12), biases 0;
     - `normal`: standard deviation `std`, biases 0.
 
+    What is frozen stays as it is, weights learned elsewhere above all. A weight with a parametrization of
+    `torch.nn.utils.parametrize` is set through that, which may put it onto its own set of matrices.
+
     Args:
         module: Network; its weight layers are numbered in the order of `module.modules()`.
         kind: One of the names above.
         key: 64-bit run key.
         std: Standard deviation for `normal`, > 0.
+
+    Raises:
+        OptionError: A weight is computed from others in another way, by the old `weight_norm` say.
     """
-    layers = [m for m in module.modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d)]
-    for site, layer in enumerate(layers):
+    kinds = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d
+    layers = [(name, layer) for name, layer in module.named_modules() if isinstance(layer, kinds)]
+    for site, (name, layer) in enumerate(layers):
+        if "weight" not in layer._parameters and not is_parametrized(layer, "weight"):
+            raise OptionError(
+                f"initialization: the weight of {name or type(layer).__name__} is no parameter but computed from "
+                "others; leave initialization out, or use torch.nn.utils.parametrizations"
+            )
         weight = layer.weight
         field = weight[0, 0].numel()
         fan_in, fan_out = weight.shape[1] * field, weight.shape[0] * field
-        weight.copy_(_draw(kind, key, site, weight, fan_in, fan_out, std))
+        _set(layer, "weight", _draw(kind, key, site, weight, fan_in, fan_out, std))
         if layer.bias is None:
             continue
         if kind == "default":
             bound = 1.0 / math.sqrt(fan_in)
             drawn = words(key, layer.bias.numel(), 0, 0, counter3(Purpose.INITIALIZATION, site=site, call=1))
-            layer.bias.copy_((2.0 * uniform(drawn) - 1.0) * bound)
+            _set(layer, "bias", (2.0 * uniform(drawn) - 1.0) * bound)
         else:
-            layer.bias.zero_()
+            _set(layer, "bias", torch.zeros_like(layer.bias))
+
+
+def _set(layer: nn.Module, name: str, values: Tensor) -> None:
+    """Overwrite a tensor of a layer, unless it is frozen."""
+    tensor: Tensor = getattr(layer, name)
+    if is_parametrized(layer, name):
+        behind = layer.get_submodule(f"parametrizations.{name}").parameters()
+        if any(parameter.requires_grad for parameter in behind):
+            setattr(layer, name, values.to(tensor.dtype))
+    elif tensor.requires_grad:
+        tensor.copy_(values)
 
 
 def _draw(kind: Initialization, key: int, site: int, weight: Tensor, fan_in: int, fan_out: int, std: float) -> Tensor:
