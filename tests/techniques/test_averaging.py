@@ -164,6 +164,15 @@ def test_reestimation_leaves_momentum_as_it_was_and_the_module_in_eval_mode(batc
     assert not any(part.training for part in module.modules())
 
 
+def test_statistics_that_training_leaves_alone_are_not_reestimated(batches: list[Tensor]) -> None:
+    """Those of a pretrained network whose own `train` keeps its norms in eval mode."""
+    module = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 4), nn.BatchNorm1d(4)).train()
+    module[0].eval()
+    reestimate_batch_norm(module, batches)
+    assert torch.equal(module[0].running_mean, torch.zeros(4))
+    assert not torch.equal(module[2].running_mean, torch.zeros(4))
+
+
 def test_reestimation_runs_without_dropout(batches: list[Tensor]) -> None:
     plain = normed()
     dropping = nn.Sequential(nn.Dropout(0.5), *normed())

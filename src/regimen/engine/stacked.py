@@ -234,21 +234,22 @@ class Bundle:
 
     def _reestimate_batch_norm(self, parameters: Tensor) -> None:
         """Replace the running statistics by the mean over the batches of the last epoch, see `Training`."""
-        if not self.norms:
+        norms = [norm for norm in self.norms if norm.training and norm.track_running_stats]
+        if not norms:
             return
         self.base.eval()
-        momenta = [norm.momentum for norm in self.norms]
+        momenta = [norm.momentum for norm in norms]
         for name, module in self.base.named_modules():
-            if module in self.norms:
+            if module in norms:
                 for kind, start in (("running_mean", 0), ("running_var", 1), ("num_batches_tracked", 0)):
                     self.buffers[f"{name}.{kind}" if name else kind].fill_(start)
                 module.train()
         for i, rows in enumerate(self.slices):
-            for norm in self.norms:
+            for norm in norms:
                 norm.momentum = 1.0 / (i + 1)  # the cumulative mean, which PyTorch reads off a counter
             x = torch.stack([member.data.scaled(member.x[member.order[rows]]) for member in self.members])
             self.forward(parameters, self.buffers, x.to(self.device))
-        for norm, momentum in zip(self.norms, momenta, strict=True):
+        for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 
     def _select(self, runs: list[int]) -> None:

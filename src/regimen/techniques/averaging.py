@@ -115,9 +115,10 @@ def reestimate_batch_norm(module: nn.Module, batches: Iterable[Tensor]) -> None:
     """Replace the running statistics by the mean over `batches`, as averaged weights need (Izmailov et al., sec. 3.2).
 
     Every other layer stays in eval mode, so dropout is off; the module is in eval mode afterwards. The batches have to
-    be shuffled: the variance inside of batches of one class each is too small.
+    be shuffled: the variance inside of batches of one class each is too small. Layers that are in eval mode before keep
+    their statistics, as training left them alone.
     """
-    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [m for m in module.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.training]
     module.eval()
     if not norms:
         return
