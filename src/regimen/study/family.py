@@ -9,6 +9,7 @@ from regimen.data import Samples
 from regimen.errors import BudgetError, OptionError, RecipeError
 from regimen.models import ConvNet, Model, OwnModule
 from regimen.records import Task
+from regimen.report.quantities import duration
 from regimen.run import Recipe
 from regimen.run.inputs import require_inputs
 from regimen.study.plan import Arm
@@ -181,9 +182,13 @@ def fit(
         if cost(shape) <= limit:
             return shape
     least = min(map(cost, shapes))
+    needed, room = (
+        (duration(least), duration(limit))
+        if unit == "seconds"
+        else (f"{math.ceil(least)} {unit}", f"{math.floor(limit)}")
+    )
     raise BudgetError(
-        f"--budget: one technique alone takes {math.ceil(least)} {unit}, and there is room for {math.floor(limit)}; "
-        "raise it, or lower --epochs",
+        f"--budget: one technique alone takes {needed}, and there is room for {room}; raise it, or lower --epochs",
         least=least,
         room=limit,
     )

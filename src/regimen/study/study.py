@@ -96,6 +96,8 @@ class Study:
                 trainer = own = Trainer([self.data], engine=engine, processes=self.options.processes, device=device)
             if plan is None:
                 processes = own.processes if own else 1
+                if self.options.limit is not None and self.options.limit.unit == "s":
+                    self.watch.note("measuring how long a run takes, which can take as long as one epoch does")
                 plan = make_plan(layout, self.options, trainer, processes=processes, started=started, command=command)
                 # Only now is anything written: options that do not fit the data leave no trace.
                 if store is None and directory is not None:
