@@ -100,6 +100,15 @@ def test_an_existing_store_is_not_created_again_and_a_missing_one_not_opened(tmp
         Store(tmp_path, create=True)
 
 
+def test_of_two_that_create_a_store_at_once_the_second_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(tmp_path, create=True).close()
+    monkeypatch.setattr(Path, "exists", lambda _: False)  # as the second saw it before the first was done
+    with pytest.raises(StoreError, match="already holds a study; go on with --resume"):
+        Store(tmp_path, create=True)
+
+
 @pytest.mark.parametrize("create", [True, False])
 def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, create: bool) -> None:
     folder = tmp_path / "missing"

@@ -46,8 +46,9 @@ class Store:
 
     def __init__(self, directory: Path, *, create: bool) -> None:
         self.path = directory / FILE
+        taken = f"{directory} already holds a study; go on with --resume, or choose another --out"
         if create and self.path.exists():
-            raise StoreError(f"{directory} already holds a study; go on with --resume, or choose another --out")
+            raise StoreError(taken)
         if not create and not self.path.exists():
             raise StoreError(f"expected a study to resume in {directory}, found no {FILE}; start it without --resume")
         try:
@@ -69,6 +70,8 @@ class Store:
                 raise StoreError(
                     f"{self.path} is in use by another process; wait for it or choose another --out"
                 ) from None
+            if "already exists" in str(error):  # another process has made it since
+                raise StoreError(taken) from None
             raise StoreError(
                 f"{self.path} is no study of regimen, or damaged ({error}); choose another --out"
             ) from error
