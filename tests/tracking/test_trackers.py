@@ -178,6 +178,14 @@ def test_a_run_that_a_kill_left_half_written_in_mlflow_is_written_again(folder: 
     assert read_mlflow(folder) == {"search/l2=0.1/3": EXPECTED}
 
 
+def test_mlflow_of_the_user_s_own_is_as_patient_as_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
+    write(MAKE["mlflow"](folder), RUN)
+    assert "MLFLOW_HTTP_REQUEST_MAX_RETRIES" not in os.environ
+    assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
+
+
 def test_mlflow_nests_runs_below_their_arm_with_the_recipe_as_parameters(folder: Path) -> None:
     write(MAKE["mlflow"](folder), RUN, OTHER)
     with sqlite3.connect(folder / "mlflow.db") as database:

@@ -63,8 +63,6 @@ class MlflowTracker:
         """
         self._study, self._metric = subject.identity[:16], subject.metric
         with self._failing():
-            for name, value in PATIENCE.items():
-                os.environ.setdefault(name, value)
             from mlflow.tracking import MlflowClient
 
             if self._file is not None:
@@ -163,17 +161,22 @@ class MlflowTracker:
 
     @contextmanager
     def _failing(self) -> "Iterator[None]":
-        """Turn what MLflow raises into `TrackingError`, and keep its remarks off the screen."""
+        """Turn what MLflow raises into `TrackingError`, wait no longer than `PATIENCE`, and keep its remarks off."""
         from mlflow.exceptions import MlflowException
 
         disabled = logging.root.manager.disable
         logging.disable(max(disabled, logging.INFO))
+        # Only meanwhile: whoever uses MLflow beside this, to store a large model say, has patience of his own.
+        told = {name: value for name, value in PATIENCE.items() if name not in os.environ}
+        os.environ.update(told)
         try:
             with warnings.catch_warnings(action="ignore"):
                 yield
         except (MlflowException, sqlite3.Error, OSError) as error:
             raise TrackingError(f"MLflow at {self.uri}: {_first_line(error)}") from error
         finally:
+            for name in told:
+                os.environ.pop(name, None)
             logging.disable(disabled)
 
 
