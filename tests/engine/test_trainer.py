@@ -91,6 +91,13 @@ def test_no_runs_give_no_results(two_processes: Trainer) -> None:
     assert train([], processes=1) == []
 
 
+def test_a_pool_leaves_nothing_in_the_environment_of_the_processes_that_the_user_starts(classification: Table) -> None:
+    before = dict(os.environ)
+    pool = WorkerPool([classification], 1)
+    pool.close()
+    assert dict(os.environ) == before
+
+
 def test_results_are_those_of_one_thread_and_the_callers_threads_are_given_back(make_run: MakeRun) -> None:
     run, threads = make_run(), torch.get_num_threads()
     seen: list[int] = []

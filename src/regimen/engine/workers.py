@@ -200,6 +200,8 @@ class WorkerPool:
     def close(self) -> None:
         """Let the processes go; runs in progress end on their own."""
         self._executor.shutdown(wait=False, cancel_futures=True)
+        if os.environ.get(UNGUARDED) == str(self._unguarded):
+            del os.environ[UNGUARDED]  # processes that are still starting have it in their own
         for file in (self._tables, self._unguarded):
             file.unlink(missing_ok=True)
 
