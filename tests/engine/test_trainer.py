@@ -1,5 +1,6 @@
 """Lists of runs: in order, equal in one process or several, and a worker that dies is told as such."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -89,6 +90,17 @@ def test_every_result_is_reported_once_with_its_index(two_processes: Trainer, ru
 def test_no_runs_give_no_results(two_processes: Trainer) -> None:
     assert two_processes.train([]) == []
     assert train([], processes=1) == []
+
+
+def test_where_no_processes_may_be_started_runs_train_one_after_the_other(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a worker of `multiprocessing.Pool`, say, which may have no children."""
+    runs = [make_run(key=key) for key in (1, 2)]
+    expected = train(runs, engine="reference", processes=1)
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    found = train(runs, engine="reference", processes=2)
+    assert [result.curves for result in found] == [result.curves for result in expected]
 
 
 def test_a_pool_leaves_nothing_in_the_environment_of_the_processes_that_the_user_starts(classification: Table) -> None:
