@@ -100,7 +100,7 @@ typedef struct {
   /* results */
   int64_t status, epochs_run, returned_epoch;
   int64_t steps_run; /* written after every step */
-  double seconds;
+  double seconds; /* that the thread has computed */
 } RegimenRun;
 
 /* sizeof(RegimenRun) << 32 | sizeof(RegimenDropout): tells a library that was built from other sources. */

@@ -43,7 +43,8 @@ class RunResult:
         epoch: Returned epoch, counted from 1.
         epochs_run: Epochs trained, `epoch` and those after it.
         steps: Optimizer steps taken.
-        seconds: Wall-clock seconds.
+        seconds: Seconds that the thread which trained it has computed; on a graphics card, its share of those that
+            passed.
         curves: Per-epoch values.
         message: Why a run failed or diverged; empty otherwise.
         outputs: Raw network outputs by part, float32 `[rows, outputs]`, where they were asked for.

@@ -178,7 +178,7 @@ class NativeTraining(Training):
         statistics = sum(buffer.numel() for buffer in self.network.buffers() if buffer.is_floating_point())
         self.statistics = self.memory.room(statistics, dtype=np.float32)
         self.native = self._described(tag)
-        self.preparation_seconds = time.perf_counter() - self.started
+        self.preparation_seconds = time.thread_time() - self.started
 
     def submit(self, kernels: Kernels, pool: int) -> None:
         """Queue the run."""
@@ -320,7 +320,7 @@ class NativeTraining(Training):
         if ending not in (Ending.FINISHED, Ending.STOPPED, Ending.DIVERGED):
             raise EngineError(f"engine native: a run ended with {ending.name.lower().replace('_', ' ')}")
         # Not the time spent in the queue.
-        self.started = time.perf_counter() - self.preparation_seconds - self.native.seconds
+        self.started = time.thread_time() - self.preparation_seconds - self.native.seconds
         self.epochs_run, self.returned_epoch = self.native.epochs_run, self.native.returned_epoch
         finite = self.epochs_run - (ending == Ending.DIVERGED)
         nothing = np.full(finite, math.nan)

@@ -1,6 +1,5 @@
 """One run of a bundle: its rows, its order and its records, as the reference engine makes them."""
 
-import time
 from collections.abc import Collection, Iterator
 
 import numpy as np
@@ -27,7 +26,7 @@ class StackedTraining(Training):
         self.watch = StopWatch(rule) if rule else None
         self.structure = structure(self.network)
         self.computed: list[tuple[Tensor, Tensor]] = []
-        self.spent = time.perf_counter() - self.started
+        self.spent = self.clock() - self.started
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -77,7 +76,7 @@ class StackedTraining(Training):
 
     def stacked_result(self, status: Status) -> RunResult:
         """Return the result of a run that has ended."""
-        self.started = time.perf_counter() - self.spent
+        self.started = self.clock() - self.spent
         if status == "diverged":
             return self._diverged(self.epochs_run)
         chosen = self.returned_epoch - 1

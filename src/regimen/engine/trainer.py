@@ -1,5 +1,6 @@
 """A list of runs in, a list of results out: the one door to all engines."""
 
+import multiprocessing
 from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -148,8 +149,10 @@ class Trainer:
         """Train in plain PyTorch: bundles together, all others alone, in worker processes if there is a choice."""
         together = {index for bundle in bundles for index in bundle}
         alone = [index for index in range(len(runs)) if index not in together]
+        # A daemonic process, such as a worker of `multiprocessing.Pool`, may have no children.
+        spread = self.processes > 1 and not multiprocessing.current_process().daemon
         # A graphics card is this process's alone: others would need its memory a second time.
-        if self.device == CPU and self.processes > 1 and len(bundles) + len(alone) > 1:
+        if self.device == CPU and spread and len(bundles) + len(alone) > 1:
             yield from self._workers().train(runs, keep, bundles)
             return
         for bundle in bundles:
@@ -160,7 +163,7 @@ class Trainer:
                 if found is None:
                     break
                 yield bundle[found[0]], found[1]
-        if self.processes > 1 and len(alone) > 1:
+        if spread and len(alone) > 1:
             for i, result in self._workers().train([runs[index] for index in alone], keep, []):
                 yield alone[i], result
             return
