@@ -33,8 +33,10 @@ def jackknife_se(
         statistic: Takes the sorted indices of the kept rows, gives a finite number.
         n_rows: Number of rows n, >= 2.
         groups: Number of groups G, >= 2; no more than n are made. Its relative error is about 1 / sqrt(2 (G - 1)).
-        order: A permutation of 0 .. n - 1; every G-th row in this order forms a group, so rows sorted by class make
-            groups stratified by class. None: rows as they stand. A class of two or more rows then always keeps one.
+        order: A permutation of 0 .. n - 1; every G-th row in this order forms a group. Make it a random one, unless the
+            statistic does not depend on the shares of the classes: rows sorted by class make groups stratified by
+            class, so that a class of two or more rows always keeps one, and what the shares would have changed is not
+            in the standard error. None: rows as they stand, which leaves out as much if they are sorted by anything.
         fixed: Rows that no group deletes, such as the only row of a class that the statistic can not do without. What
             other rows in their place would have changed is not in the standard error; n counts the others alone.
         clusters: The cluster of each row, `(n,)`: rows of one cluster depend on each other (one patient, one week), so

@@ -18,6 +18,8 @@ Outputs = npt.NDArray[np.float32]
 GROUPS, STRETCHES = 100, 20
 # Metrics that are not defined without rows of a class.
 NEEDS_EVERY_CLASS = frozenset({"roc_auc"})
+# Metrics of each class by itself, whatever the shares of the classes.
+OF_EACH_CLASS = NEEDS_EVERY_CLASS | {"balanced_accuracy", "f1_macro"}
 
 
 def part_metric(run: Run, outputs: Outputs, part: str) -> Callable[[npt.NDArray[np.int64]], float]:
@@ -66,7 +68,7 @@ def compare_on_rows(
     targets = data.y[rows]
     # Differences of 0 in all pairs are not enough: on other rows as many won as lost may be more or fewer.
     same = all(base is recipe for base, recipe in results)
-    order = np.argsort(targets, kind="stable")
+    order = order_left_out(targets, runs[0][0].metric)
     fixed = rows_alone(targets) if runs[0][0].metric in NEEDS_EVERY_CLASS else ()
     left_out: dict[str, Any] = {"groups": GROUPS, "order": order, "fixed": fixed}
     left_out["clusters"] = clusters_of(data.structure, rows)
@@ -75,6 +77,22 @@ def compare_on_rows(
     counted = effective_groups(together, None if data.weights is None else data.weights.of(rows))
     interval = crossed_interval(differences, row_se, groups=counted)
     return float(values[:, 0].mean()), float(values[:, 1].mean()), float(differences.mean()), interval
+
+
+def order_left_out(targets: npt.NDArray[Any], metric: str) -> npt.NDArray[np.int64]:
+    """Return the order in which the jackknife deals rows to its groups: a random one, always the same.
+
+    Dealt in the order of their targets, or of a file, groups would be alike in whatever depends on that, and the
+    standard error would leave it out: of 400 to 2,000 rows of a regression, intervals missed 20 to 53 % of true
+    differences. Metrics of each class by itself do not depend on the shares of the classes: for them the classes are
+    dealt one after the other, so that no group takes all rows of a class that has two.
+
+    Example:
+        >>> order_left_out(np.array([1, 0, 1, 0]), "roc_auc").tolist()
+        [1, 3, 2, 0]
+    """
+    order = np.random.default_rng(0).permutation(len(targets))
+    return order[np.argsort(targets[order], kind="stable")] if metric in OF_EACH_CLASS else order
 
 
 def clusters_of(structure: Structure | None, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:

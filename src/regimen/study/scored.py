@@ -7,7 +7,7 @@ import numpy as np
 from regimen.data import Data
 from regimen.errors import OptionError
 from regimen.stats import deleted_together
-from regimen.study.confirming import GROUPS, NEEDS_EVERY_CLASS, clusters_of
+from regimen.study.confirming import GROUPS, NEEDS_EVERY_CLASS, clusters_of, order_left_out
 from regimen.study.layout import Layout, Rows
 
 FEWEST = 2
@@ -68,7 +68,7 @@ def _check_classes(data: Data, metric: str, part: str, rows: Rows) -> None:
 def _check_clusters(data: Data, metric: str, part: str, rows: Rows) -> None:
     """Refuse a class of which the interval over rows would leave out all rows at once."""
     clusters, y = clusters_of(data.structure, rows), data.y[rows]
-    together = deleted_together(len(rows), groups=GROUPS, order=np.argsort(y, kind="stable"), clusters=clusters)
+    together = deleted_together(len(rows), groups=GROUPS, order=order_left_out(y, metric), clusters=clusters)
     for code in np.unique(y):
         if len(np.unique(together[y == code])) < FEWEST:
             raise OptionError(
