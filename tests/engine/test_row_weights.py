@@ -16,7 +16,7 @@ from regimen.engine import train, train_one
 from regimen.engine.objective import Objective, WeightedObjective
 from regimen.engine.reference import Training
 from regimen.engine.stacked_bundles import train_stacked
-from regimen.engine.workers import one_thread
+from regimen.engine.surroundings import one_thread
 from regimen.run import Run
 from regimen.techniques import SGD, EarlyStopping
 

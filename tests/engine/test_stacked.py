@@ -10,7 +10,7 @@ import torch
 from regimen.data import Images, Split, Table, from_images
 from regimen.engine import train_one
 from regimen.engine.stacked_bundles import MOST_RUNS, bundled, family, train_stacked
-from regimen.engine.workers import one_thread
+from regimen.engine.surroundings import one_thread
 from regimen.models import MLP, ConvNet, Convolution
 from regimen.records import RunResult
 from regimen.run import Recipe, Run

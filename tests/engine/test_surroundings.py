@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from regimen.engine import one_thread, train
+from regimen.estimators import together
 from regimen.kernels.native import find_kernels
 from regimen.run import Run
 
@@ -97,3 +98,10 @@ def test_threads_that_make_networks_side_by_side_leave_the_callers_generator_as_
     with ThreadPoolExecutor(4) as executor:
         list(executor.map(lambda _: wide.network(4, 3), range(200)))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_searches_side_by_side_leave_the_rest_of_pytorch_to_the_user() -> None:
+    """A pipeline may hold steps of the user's own, which compute where and as the user has said."""
+    with torch.device("meta"), torch.no_grad(), together():
+        assert torch.ones(1).is_meta
+        assert not torch.is_grad_enabled()

@@ -3,7 +3,7 @@
 from regimen.engine.native import why_not
 from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
-from regimen.engine.surroundings import one_thread
+from regimen.engine.surroundings import one_thread, undisturbed
 from regimen.engine.trainer import ENGINES, EngineChoice, Trainer, choose_engine, train
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "one_thread",
     "train",
     "train_one",
+    "undisturbed",
     "why_not",
 ]

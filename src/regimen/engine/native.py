@@ -17,7 +17,7 @@ from regimen.data import Prepared, Samples
 from regimen.data.keeping import kept
 from regimen.engine.chains import layers_of, own_chain
 from regimen.engine.reference import Training
-from regimen.engine.surroundings import one_thread
+from regimen.engine.surroundings import undisturbed
 from regimen.errors import EngineError
 from regimen.kernels import keep_scale, keep_threshold, native_types
 from regimen.kernels.native import Kernels, find_kernels, why_no_kernels
@@ -97,7 +97,7 @@ def train_native(runs: Sequence[Run], *, threads: int, keep: Collection[str] = (
         following = 0
         while following < len(runs) or waiting:
             if following < len(runs) and _may_prepare(waiting.values(), threads):
-                with one_thread():
+                with undisturbed():
                     waiting[following] = NativeTraining(runs[following], keep, tag=following)
                 waiting[following].submit(kernels, pool)
                 following += 1
@@ -105,7 +105,7 @@ def train_native(runs: Sequence[Run], *, threads: int, keep: Collection[str] = (
             else:
                 tag = kernels.functions.regimen_wait(pool, PATIENCE)
             if tag >= 0:
-                with one_thread():
+                with undisturbed():
                     result = waiting.pop(tag).native_result()
                 yield tag, result
     finally:

@@ -8,7 +8,7 @@ import torch
 from regimen.engine.devices import CPU, free_memory_of
 from regimen.engine.stacked_bundles import MOST_RUNS, REFUSALS, bundled, family, in_words, is_reason
 from regimen.engine.stacked_probe import Probe, probe, speed_up
-from regimen.engine.surroundings import one_thread
+from regimen.engine.surroundings import undisturbed
 from regimen.run import Run
 
 # Of the memory that is free, bundles that are trained at a time may take so much together.
@@ -61,7 +61,7 @@ class Chooser:
         reasons: dict[int, str] = {}
         for which, indices in families.items():
             alike = [runs[index] for index in indices]
-            with one_thread():
+            with undisturbed():
                 reason = self._against(which, alike)
             if reason is None:
                 bundles += [[indices[i] for i in bundle] for bundle in self._divided(which, alike)]

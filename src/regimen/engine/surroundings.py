@@ -32,21 +32,31 @@ class _Threads:
 
 
 _threads = _Threads()
+# Where bundles are trained.
+_DEVICES = ("cpu", "cuda")
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute with one intra-op thread inside, which makes results exactly repeatable, and as engines are written.
+    """Compute with one intra-op thread inside, which makes results exactly repeatable."""
+    with _threads.one():
+        yield
 
-    That is on the processor, with gradients, and without autocast, so that the caller's `torch.set_default_device`,
-    `torch.no_grad`, `torch.inference_mode` and `torch.autocast` do not enter a run.
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Compute as engines are written inside: with one thread, on the processor, with gradients and without autocast.
+
+    So the caller's `torch.set_default_device`, `torch.no_grad`, `torch.inference_mode` and `torch.autocast` do not
+    enter a run.
     """
     with ExitStack() as stack:
-        stack.enter_context(_threads.one())
+        stack.enter_context(one_thread())
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
-        if torch.is_autocast_enabled("cpu"):
-            stack.enter_context(torch.autocast("cpu", enabled=False))
+        for device in _DEVICES:
+            if torch.is_autocast_enabled(device):
+                stack.enter_context(torch.autocast(device, enabled=False))
         # Only then: it costs each call some microseconds, which the caller's own device does already.
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))

@@ -16,7 +16,7 @@ from regimen.engine.reference import train_one
 from regimen.engine.size import against_native
 from regimen.engine.stacked_bundles import train_stacked
 from regimen.engine.stacked_choice import Chooser, Stacking
-from regimen.engine.surroundings import one_thread
+from regimen.engine.surroundings import undisturbed
 from regimen.engine.workers import WorkerPool, end_where_imported
 from regimen.errors import OptionError, nearest
 from regimen.kernels.native import find_kernels, why_no_kernels
@@ -158,7 +158,7 @@ class Trainer:
         for bundle in bundles:
             results = train_stacked([runs[index] for index in bundle], keep, self.device)
             while True:
-                with one_thread():
+                with undisturbed():
                     found = next(results, None)
                 if found is None:
                     break
@@ -168,7 +168,7 @@ class Trainer:
                 yield alone[i], result
             return
         for index in alone:
-            with one_thread():
+            with undisturbed():
                 result = train_one(runs[index], keep=keep)
             yield index, result
 

@@ -19,7 +19,7 @@ import torch
 from regimen.data import Data
 from regimen.engine.reference import train_one
 from regimen.engine.stacked_bundles import train_stacked
-from regimen.engine.surroundings import one_thread
+from regimen.engine.surroundings import undisturbed
 from regimen.errors import EngineError
 from regimen.records import RunResult
 from regimen.run import Run
@@ -86,7 +86,7 @@ def end_where_imported() -> None:
 def _train(fields: list[dict[str, Any]], digest: str, keep: tuple[str, ...], stacked: bool) -> list[RunResult]:
     runs = [Run(data=_tables[digest], **one) for one in fields]
     # The script that started this process has been imported here, and may have set what it likes.
-    with one_thread():
+    with undisturbed():
         if not stacked:
             return [train_one(run, keep=keep) for run in runs]
         results = dict(train_stacked(runs, keep))

@@ -14,7 +14,7 @@ from regimen.data.frames import describe_rows, read_rows, with_target
 from regimen.data.keeping import keeping
 from regimen.data.row_weights import RowWeights
 from regimen.data.tables import Table
-from regimen.engine import one_thread
+from regimen.engine import undisturbed
 from regimen.engine.objective import with_weights
 from regimen.engine.reference import Training
 from regimen.errors import EngineError
@@ -77,7 +77,7 @@ def continue_epoch(
     done = Progress(steps=progress.steps, mean_weight=progress.mean_weight)
     states, losses = [], []
     for key, state, memory in zip(model.keys, model.states, moments, strict=True):
-        with one_thread():
+        with undisturbed():
             training = _Continued(replace(run, key=key), model, table)
             training.load(state, memory)
             losses.append(training.one_epoch(progress.steps))

@@ -11,7 +11,7 @@ from regimen.data.frames import rows_of, with_target
 from regimen.data.keeping import keeping
 from regimen.data.row_weights import RowWeights
 from regimen.data.tables import Rows
-from regimen.engine import one_thread, train
+from regimen.engine import train, undisturbed
 from regimen.engine.reference import Training
 from regimen.errors import EngineError
 from regimen.estimators.inputs import Weights, equal_weights
@@ -142,7 +142,7 @@ def fresh_networks(table: Table, *, recipe: Recipe, model: MLP, metric: str, see
     """Return networks with their initial weights, those that `train_networks` starts from."""
     first = Run(recipe=recipe, model=model, data=table, split=divide(table, seed, None), key=0, metric=metric)
     keys = _keys(seed, networks)
-    with one_thread():
+    with undisturbed():
         started = [Training(replace(first, key=key), ()).network for key in keys]
     states = [{name: value.numpy() for name, value in network.state_dict().items()} for network in started]
     return SavedModel.of(first, states, keys=keys)
