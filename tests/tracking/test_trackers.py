@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def read_tensorboard(folder: Path) -> dict[str, Points]:
     for events in (folder / "tensorboard").glob("*/*/*/events*"):
         accumulator = EventAccumulator(str(events.parent))
         accumulator.Reload()
-        points = [(names[tag], point) for tag in names for point in accumulator.Scalars(tag)]
+        tags = accumulator.Tags()["scalars"]
+        points = [(names[tag], point) for tag in tags for point in accumulator.Scalars(tag)]
         phase, arm, pair = events.parent.relative_to(folder / "tensorboard").parts
         found[f"{phase}/{arm}/{pair.split('-')[1]}"] = {(name, p.step): p.value for name, p in points}
         assert len(points) == len({(name, p.step) for name, p in points})
@@ -158,6 +160,20 @@ def test_a_csv_leaves_the_cells_of_missing_numbers_empty(tmp_path: Path) -> None
     tracker.finished(RUN, replace(RESULT, curves=missing))
     tracker.closed()
     assert (tmp_path / "curves.csv").read_text().splitlines()[1].endswith(",3,1,1.5,,")
+
+
+@pytest.mark.parametrize("kind", ["tensorboard", "mlflow"])
+def test_missing_numbers_are_no_points_of_a_curve(kind: str, folder: Path) -> None:
+    """The final training has no validation part."""
+    tracker, nothing = MAKE[kind](folder), (float("nan"),)
+    missing = Curves(train_loss=(1.5,), validation_loss=nothing, metric=nothing)
+    tracker.started(SUBJECT)
+    tracker.finished(RUN, replace(RESULT, curves=missing, metric=float("nan")))
+    tracker.closed()
+    assert READ[kind](folder) == {"search/l2=0.1/3": {("train_loss", 1): 1.5}}
+    if kind == "mlflow":
+        with closing(sqlite3.connect(folder / "mlflow.db")) as database:
+            assert database.execute("SELECT count(*) FROM metrics WHERE key = 'best'").fetchone() == (0,)
 
 
 def test_a_csv_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Curves for MLflow: a run for each run, below one for each arm; recipes as parameters, curves as metrics by epoch."""
 
 import logging
+import math
 import os
 import sqlite3
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from regimen.errors import TrackingError
 from regimen.records import RunResult
 from regimen.tracking.needs import NEEDS, require_packages
-from regimen.tracking.tracker import Subject, TrackedRun, flat
+from regimen.tracking.tracker import Subject, TrackedRun, flat, points
 
 if TYPE_CHECKING:
     from mlflow.entities import Metric
@@ -47,7 +48,7 @@ class MlflowTracker:
     def __init__(self, store: str | Path, experiment: str | None = None) -> None:
         self._file = None if isinstance(store, str) and "://" in store else Path(store).absolute()
         needed = NEEDS[self.name][: 1 if self._file is None else None]  # the server has the others
-        require_packages(self.name, needed, asked=type(self).__name__)
+        require_packages(needed, asked=type(self).__name__)
         self.uri = str(store) if self._file is None else f"sqlite:///{self._file}"
         self.experiment = experiment
         self._client: MlflowClient | None = None
@@ -122,9 +123,10 @@ class MlflowTracker:
                     ("validation_loss", curves.validation_loss),
                     (self._metric, curves.metric),
                 )
-                for epoch, value in enumerate(values, 1)
+                for epoch, value in points(values)
             ]
-            metrics.append(Metric("best", result.metric, now, result.epoch))
+            if not math.isnan(result.metric):
+                metrics.append(Metric("best", result.metric, now, result.epoch))
             self._log(self._client, written, run, metrics)
             self._client.set_terminated(written)
         self._written.add(run.place)

@@ -10,7 +10,7 @@ from pathlib import Path
 from regimen.errors import TrackingError
 from regimen.records import RunResult
 from regimen.tracking.needs import NEEDS, require_packages
-from regimen.tracking.tracker import Subject, TrackedRun
+from regimen.tracking.tracker import Subject, TrackedRun, points
 
 
 class TensorBoardTracker:
@@ -28,7 +28,7 @@ class TensorBoardTracker:
     name = "tensorboard"
 
     def __init__(self, folder: str | Path) -> None:
-        require_packages(self.name, NEEDS[self.name], asked=type(self).__name__)
+        require_packages(NEEDS[self.name], asked=type(self).__name__)
         self.folder = Path(folder)
         self._metric = "metric"
 
@@ -78,7 +78,7 @@ class TensorBoardTracker:
                 ("loss/validation", curves.validation_loss),
                 (f"metric/{self._metric}", curves.metric),
             ):
-                for epoch, value in enumerate(values, 1):
+                for epoch, value in points(values):
                     writer.add_scalar(name, value, epoch)
             writer.add_text("recipe", f"```\n{json.dumps(run.recipe, indent=1)}\n```")
         finally:

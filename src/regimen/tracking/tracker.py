@@ -1,6 +1,7 @@
 """What a tracker is: something that takes the curves of runs as they finish."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -84,6 +85,16 @@ class Tracker(Protocol):
     def closed(self) -> None:
         """Take that no more runs will come."""
         ...
+
+
+def points(values: Iterable[float]) -> Iterator[tuple[int, float]]:
+    """Yield epoch (from 1) and value of a curve where there is one: NaN is a number that is missing.
+
+    Example:
+        >>> list(points([0.5, float("nan"), 0.25]))
+        [(1, 0.5), (3, 0.25)]
+    """
+    return ((epoch, value) for epoch, value in enumerate(values, 1) if not math.isnan(value))
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
