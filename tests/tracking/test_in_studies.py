@@ -154,7 +154,7 @@ def test_a_tracker_whose_package_is_missing_is_refused_before_anything_is_writte
     monkeypatch.setitem(sys.modules, "tensorboard", None)
     done = CliRunner().invoke(app, [*command, "csv,tensorboard", "--out", str(tmp_path / "out")])
     assert done.exit_code == 2
-    assert "pip install 'torch-regimen[tensorboard]'" in done.output
+    assert "--track tensorboard needs tensorboard: pip install tensorboard" in done.output
     assert not (tmp_path / "out").exists()
 
 

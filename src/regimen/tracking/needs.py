@@ -13,11 +13,10 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def require_packages(name: str, packages: Sequence[str], *, asked: str) -> None:
+def require_packages(packages: Sequence[str], *, asked: str) -> None:
     """Refuse a tracker whose packages are missing.
 
     Args:
-        name: Of the tracker, which is that of the extra too.
         packages: What it needs.
         asked: How it was asked for, such as `--track mlflow`.
 
@@ -25,11 +24,8 @@ def require_packages(name: str, packages: Sequence[str], *, asked: str) -> None:
         OptionError: The message says how to install what is missing.
 
     Example:
-        >>> require_packages("csv", NEEDS["csv"], asked="--track csv")
+        >>> require_packages(NEEDS["csv"], asked="--track csv")
     """
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise OptionError(
-            f"{asked} needs the package {' and '.join(missing)}, which is not installed; "
-            f"pip install 'torch-regimen[{name}]'"
-        )
+        raise OptionError(f"{asked} needs {' and '.join(missing)}: pip install {' '.join(missing)}")

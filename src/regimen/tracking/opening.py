@@ -23,7 +23,7 @@ def require_trackers(names: Sequence[str]) -> None:
     for name in names:
         if name not in NEEDS:
             raise OptionError(f"--track: no such tracker {name!r}{nearest(name, NEEDS)}")
-        require_packages(name, NEEDS[name], asked=f"--track {name}")
+        require_packages(NEEDS[name], asked=f"--track {name}")
 
 
 def open_trackers(names: Sequence[str], directory: Path) -> tuple[Tracker, ...]:
