@@ -74,8 +74,10 @@ struct AdamRule {
       v = v > most ? v : most;
       store(states[2] + i, v);
     }
-    const Vf root = root_of(at_most(v, 1e30F));
-    return w - m * reciprocal(root * root_scale + epsilon);
+    // The estimates are of finite numbers; and where the square overflows, PyTorch divides by infinity.
+    const Vf most = splat(3e38F), root = root_of(at_most(v, 3e38F));
+    const Vf moved = w - m * reciprocal(at_most(root * root_scale + epsilon, 1e37F));
+    return v > most ? w : moved;
   }
 };
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from regimen.kernels.native import find_kernels
 from regimen.records import Results
 from regimen.run import SavedModel, read_recipe
 from regimen.techniques import Rotation
@@ -98,7 +99,12 @@ def test_the_epochs_of_a_network_in_plain_pytorch_are_counted_with_the_time_that
         ('[[augmentation]]\nname = "random_crop"\nsize = 5\n', (), "expected images as large as before, 9x8"),
         ('[[augmentation]]\nname = "rotate"\n', (), "no such augmentation 'rotate'; did you mean 'rotation'?"),
         ("cutmix = 1.0\nmixup = 0.2\n", (), "cutmix: both it and mixup mix the targets"),
-        ("", ("--engine", "native"), "trains multilayer perceptrons only, not ConvNet"),
+        pytest.param(
+            "",
+            ("--engine", "native"),
+            "trains multilayer perceptrons only, not ConvNet",
+            marks=pytest.mark.skipif(find_kernels() is None, reason="the C++ engine is not installed"),
+        ),
     ],
     ids=["too small", "smaller than the test images", "mistyped", "twice mixed", "another engine"],
 )

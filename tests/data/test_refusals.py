@@ -48,6 +48,12 @@ FILES = {
     "a long line": ("t.csv", GOOD + "1,u,p,9\n", {}, "expected 3 cells .* got 4 in line 42"),
     "a short line": ("t.csv", GOOD.replace("3.0,w,p", "3.0,w"), {}, "expected 3 cells .* got 2 in line 4"),
     "a file cut off inside a line": ("t.csv", GOOD[:-4], {}, "got 2 in line 41 .* cut off"),
+    "a quote that is never closed": (
+        "t.csv",
+        GOOD + '1,"u\n2,v\n3,w\n',
+        {},
+        "got 'unexpected end of data' in line 44 of the row that begins in line 42",
+    ),
     "a file cut off inside quotes": ("t.csv", GOOD + '1,"u', {}, "double quotes .* line 42"),
     "a stray quote": ("t.csv", GOOD.replace("3.0,w,", '3.0,"w"w,'), {}, "in line 4; .* quote inside a cell"),
     "Latin-1 text": ("t.csv", GOOD.replace("3.0,w", "3.0,é").encode("latin1"), {}, "UTF-8, got byte 0xe9 in line 4"),

@@ -16,7 +16,7 @@ import torch
 from regimen.data import Table
 from regimen.engine import ENGINES, Trainer, choose_engine, train, train_one
 from regimen.engine.trainer import available_cores
-from regimen.engine.workers import WorkerPool
+from regimen.engine.workers import UNGUARDED, WorkerPool
 from regimen.errors import EngineError, OptionError
 from regimen.kernels.native import find_kernels, why_no_kernels
 from regimen.records import RunResult
@@ -103,7 +103,10 @@ def test_where_no_processes_may_be_started_runs_train_one_after_the_other(
     assert [result.curves for result in found] == [result.curves for result in expected]
 
 
-def test_a_pool_leaves_nothing_in_the_environment_of_the_processes_that_the_user_starts(classification: Table) -> None:
+def test_a_pool_leaves_nothing_in_the_environment_of_the_processes_that_the_user_starts(
+    classification: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(UNGUARDED, raising=False)  # of a pool of another test that nobody has closed
     before = dict(os.environ)
     pool = WorkerPool([classification], 1)
     pool.close()

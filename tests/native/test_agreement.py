@@ -49,6 +49,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "l2 everywhere": {"weight_decay": 0.1, "decay_bias_and_norm": True, "normalization": "layer"},
     "decay everywhere": {"decoupled_weight_decay": 1.0, "decay_bias_and_norm": True},
     "l2 of decayed weights": {"weight_decay": 0.5, "decoupled_weight_decay": 10.0, "optimizer": HEAVY},
+    "gradients beyond 1e15": {"weight_decay": 1e17},
+    "squares beyond float32": {"weight_decay": 1e25},
     "l1": {"l1": 1e-2, "optimizer": HEAVY},
     "proximal l1": {"l1": 1e-1, "l1_step": "proximal"},
     "max norm": {"max_norm": 0.5},

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 import regimen.nn as rnn
 from regimen.errors import OptionError
 from regimen.kernels import dropout_autograd, dropout_mask, effective_p, keep_scale
+from regimen.kernels.native import find_kernels
 from regimen.nn import StreamLayer, step
 from regimen.streams import Purpose, counter3, normal, words
 
@@ -401,7 +402,8 @@ def test_what_autograd_keeps_of_a_forward_is_at_most_a_small_mask(name: str, row
     x = torch.ones(rows, 8, requires_grad=True)
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t) or t, lambda t: t):
         y = make(name)(x)
-    small = name in ("Dropout", "DropPath") and x.numel() <= dropout_autograd.KEPT_ELEMENTS
+    kernels = find_kernels() is not None  # operations draw all of it again
+    small = kernels and name in ("Dropout", "DropPath") and x.numel() <= dropout_autograd.KEPT_ELEMENTS
     assert len(kept) == small
     assert all(torch.equal(mask, y) for mask in kept)
 

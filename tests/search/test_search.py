@@ -21,6 +21,7 @@ from regimen.search.owners import OWNER, owner
 from regimen.search.space import technique_space
 from regimen.search.storage import default_pruner
 from regimen.study.layout import confirmation_key, search_key
+from regimen.techniques import SGD
 
 BASELINE = Recipe(epochs=2, lr=0.02)
 SMALL: dict[str, Any] = {"model": MLP(hidden=(4,)), "baseline": BASELINE, "confirm": 2, "metric": "log_loss"}
@@ -218,7 +219,8 @@ def test_a_space_that_gives_no_recipe_is_refused(iris: Table) -> None:
 
 def test_trials_that_diverge_end_nothing_and_score_as_constant_guesses(iris: Table) -> None:
     def wild(trial: optuna.Trial, baseline: Recipe) -> Recipe:
-        return baseline.replace(weight_decay=trial.suggest_categorical("decay", [0.0, 1e38]))
+        decay = trial.suggest_categorical("decay", [0.0, 1e38])
+        return baseline.replace(optimizer=SGD(), weight_decay=decay) if decay else baseline
 
     sampler = optuna.samplers.GridSampler({"decay": [0.0, 1e38]}, seed=0)
     found = search(iris, **SMALL, space=wild, trials=2, bundle=2, pairs=2, sampler=sampler, processes=1)
@@ -230,7 +232,13 @@ def test_trials_that_diverge_end_nothing_and_score_as_constant_guesses(iris: Tab
 
 def test_a_baseline_that_always_diverges_ends_the_search(iris: Table) -> None:
     with pytest.raises(EngineError, match="the baseline diverged in all 2 pairs"):
-        search(iris, **SMALL | {"baseline": BASELINE.replace(weight_decay=1e38)}, space="dropout", trials=1, pairs=2)
+        search(
+            iris,
+            **SMALL | {"baseline": BASELINE.replace(optimizer=SGD(), weight_decay=1e38)},
+            space="dropout",
+            trials=1,
+            pairs=2,
+        )
 
 
 def test_any_sampler_pruner_and_storage_of_optuna_serves(iris: Table, tmp_path: Path) -> None:

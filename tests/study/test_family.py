@@ -71,6 +71,15 @@ def test_images_are_augmented_and_a_perceptron_has_no_channels_to_drop() -> None
     assert notes == ["channel_dropout=0.2 is left out: mlp:128x128 has no convolution"]
 
 
+def test_a_technique_that_is_named_and_does_not_apply_is_told() -> None:
+    arms, notes = candidate_arms("l1, flip,drop_path", task="classification", baseline=BASE, model=MLP(), breadth="all")
+    assert {arm.technique for arm in arms} == {"l1"}
+    assert notes == ["flip is left out: it is for images", "drop_path is left out: it is for modules of your own"]
+    _, notes = candidate_arms("l1,label_smoothing", task="regression", baseline=BASE, model=MLP(), breadth="all")
+    assert notes == ["label_smoothing is left out: it is not for regression"]
+    assert candidate_arms("all", task="regression", baseline=BASE, model=MLP(), breadth="all")[1] == []
+
+
 def test_an_arm_adds_its_operations_to_those_of_the_baseline_and_replaces_its_own_kind() -> None:
     baseline = Recipe(augmentation=(HorizontalFlip(), Rotation(degrees=5.0)))
     rotation = Arm(name="r", technique="rotation", setting={"augmentation": [{"name": "rotation", "degrees": 15.0}]})
@@ -175,6 +184,7 @@ def test_what_is_no_budget_is_refused(text: str) -> None:
         ({"pairs": 1}, "--pairs: expected at least 2"),
         ({"pairs": 1001}, "--pairs: expected at most 1000"),
         ({"processes": 0}, "--processes: expected at least 1"),
+        ({"pairs": "2"}, "--pairs: expected a whole number, got '2'"),
         ({"smallest_effect": 0.0}, "--smallest-effect"),
         ({"smallest_effect": float("nan")}, "--smallest-effect"),
         ({"smallest_effect": float("inf")}, "--smallest-effect"),

@@ -271,7 +271,7 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
     kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, kind, None)
-    with pytest.raises(OptionError, match=rf"needs the package {kind}.*pip install 'torch-regimen\[{kind}\]'"):
+    with pytest.raises(OptionError, match=rf"needs {kind}.*: pip install {kind}"):
         open_trackers(["csv", kind], tmp_path)
 
 
@@ -291,9 +291,7 @@ def test_a_tracker_made_directly_without_its_package_is_refused_when_it_is_made(
     kind: str, package: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(
-        OptionError, match=rf"Tracker needs the package {package}.*pip install 'torch-regimen\[{kind}\]'"
-    ):
+    with pytest.raises(OptionError, match=rf"Tracker needs {package}: pip install {package}$"):
         MAKE[kind](tmp_path)
 
 

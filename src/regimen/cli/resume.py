@@ -13,7 +13,7 @@ from regimen.cli.request import StudyRequest
 from regimen.cli.study import read_command_line
 from regimen.data import Data, Images, Samples, load
 from regimen.engine import choose_engine
-from regimen.errors import OptionError, StoreError
+from regimen.errors import InputError, OptionError, StoreError
 from regimen.models import Model, parse_model
 from regimen.run import read_recipe, recipe_to_dict
 from regimen.store import FILE, Store
@@ -53,7 +53,15 @@ def find(request: StudyRequest) -> Found:
             refusals.append(other)
             continue
         filled = _filled(request, asked)
-        table = load(filled.data, **filled.table_options)
+        try:
+            table = load(filled.data, **filled.table_options)
+        except InputError as error:
+            if asked is None or asked.data == request.data:
+                raise
+            raise StoreError(
+                f"--resume: the study in {path} is of {asked.data}, and {request.data} can not be read as that was "
+                f"({error}); name the data of the study, or another --out"
+            ) from error
         if plan is None or plan.digest == table.digest:
             if plan is not None:
                 refuse_contradictions(plan, request, asked, table)

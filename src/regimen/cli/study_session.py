@@ -49,9 +49,9 @@ def conduct(request: StudyRequest) -> None:
         table = load(request.data, **request.table_options)
         plan = require_plan(table, options)
         folder = claim(request.out, table.name, resumable=True)
-        # What has no place in a module of the user's own is told before hours of training, not after.
-        told = (*table.notes, *_notes_on_pairs(table, plan, options), *(plan.notes if plan.model_digest else ()))
-        for note in told:
+        # What is left out though asked for, or has no place in an own module, is told before hours of training.
+        left_out = plan.notes if plan.model_digest or options.techniques is not None else ()
+        for note in (*table.notes, *_notes_on_pairs(table, plan, options), *left_out):
             click.echo(printable(f"note: {note}"), err=True)
         found = Found(path=folder.path, request=request, table=table)
     placed = replace(found.request, out=str(folder.path), resume=True)

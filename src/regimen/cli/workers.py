@@ -4,21 +4,11 @@ import multiprocessing
 import signal
 import threading
 from collections.abc import Iterator
-from concurrent.futures import InvalidStateError
 from contextlib import contextmanager
 
 
 def stop_workers() -> None:
     """End the worker processes now: their runs in progress may take minutes, and are trained again on resume."""
-    told = threading.excepthook
-
-    def tell(what: threading.ExceptHookArgs) -> None:
-        # An executor whose processes die gives their error to futures that are cancelled already, and its thread ends
-        # by that (Python 3.11; once in eight tries). Nobody waits for either any more.
-        if not issubclass(what.exc_type, InvalidStateError):
-            told(what)
-
-    threading.excepthook = tell
     workers = multiprocessing.active_children()
     for worker in workers:
         worker.terminate()

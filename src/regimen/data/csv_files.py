@@ -33,8 +33,10 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, str]:
     separator = _separator(text)
     lines: list[list[str]] = []
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
+    whole = 0  # lines that are read, up to the end of a row
     try:
         for cells in reader:
+            whole = reader.line_num
             if not cells or (len(cells) == 1 and lines and len(lines[0]) > 1 and not cells[0].strip()):
                 continue  # blank
             if lines and len(cells) != len(lines[0]):
@@ -45,9 +47,10 @@ def read_csv(path: Path) -> tuple[pl.DataFrame, str]:
                 )
             lines.append(cells)
     except csv.Error as error:
+        begun = f" of the row that begins in line {whole + 1}" if reader.line_num > whole + 1 else ""
         raise DataError(
-            f"{path}: expected cells in double quotes to end with one, got {str(error)!r} in line {reader.line_num}; "
-            "the file may be cut off, or a quote inside a cell must be doubled"
+            f"{path}: expected cells in double quotes to end with one, got {str(error)!r} in line {reader.line_num}"
+            f"{begun}; the file may be cut off, or a quote inside a cell must be doubled"
         ) from error
     names = _header(path, lines[0])
     if len(lines) == 1:

@@ -192,8 +192,10 @@ class WorkerPool:
         except BrokenProcessPool as error:  # it broke before all was submitted
             broken = error
         finally:
-            for future in futures:
-                future.cancel()
+            if not all(future.done() for future in futures):
+                # By the executor, not future by future: it fails over cancelled ones when a process dies (Python 3.11).
+                self._executor.shutdown(wait=False, cancel_futures=True)
+                self._executor = self._started()
         if broken is not None:
             raise broken
 

@@ -37,9 +37,7 @@ def require_optuna() -> ModuleType:
     try:
         import optuna
     except ImportError as error:
-        raise OptionError(
-            "regimen.search needs the package optuna, which is not installed; pip install 'torch-regimen[search]'"
-        ) from error
+        raise OptionError("regimen.search needs optuna: pip install optuna") from error
     return optuna
 
 

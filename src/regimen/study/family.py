@@ -13,7 +13,7 @@ from regimen.report.quantities import duration
 from regimen.run import Recipe
 from regimen.run.inputs import require_inputs
 from regimen.study.plan import Arm
-from regimen.techniques import Technique, choose_techniques, fitted
+from regimen.techniques import CATALOGUE, Technique, choose_techniques, fitted
 
 DEFAULT_PAIRS = 10
 # Below this many pairs no verdict is given: 2^7 sign vectors leave too little room for a family of ten.
@@ -71,10 +71,23 @@ def candidate_arms(
     tried = [_arm(chosen[position], setting, baseline.epochs) for _, _, setting, position in ranked]
     reasons = [_ruled_out(arm, baseline, model, samples, refusal) for arm in tried]
     arms = [arm for arm, reason in zip(tried, reasons, strict=True) if reason is None]
-    notes = _left_out(tried, reasons)
+    named = [] if techniques is None else [name.strip() for name in techniques.split(",") if name.strip() != "all"]
+    notes = [
+        f"{name} is left out: {_not_for(CATALOGUE[name], task, images=images)}"
+        for name in named
+        if name and name not in {one.name for one in chosen}
+    ]
+    notes += _left_out(tried, reasons)
     if not arms:
         raise OptionError(f"--techniques: nothing is left to try: {'; '.join(notes)}")
     return arms, notes
+
+
+def _not_for(technique: Technique, task: Task, *, images: bool) -> str:
+    """Return why a technique does not apply to the data and the network."""
+    if task not in technique.tasks:
+        return f"it is not for {task}"
+    return "it is for images" if technique.images_only and not images else "it is for modules of your own"
 
 
 def _left_out(arms: Sequence[Arm], reasons: Sequence[str | None]) -> list[str]:

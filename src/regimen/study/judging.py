@@ -86,7 +86,8 @@ def judge_arms(
         n_validation=n_validation,
         pilot=len(baseline) < PILOT_BELOW,
     )
-    seconds = statistics.median(run.seconds for run in baseline)
+    # The lower of the two in the middle: of two pairs the first has the start of everything in it.
+    seconds = statistics.median_low(run.seconds for run in baseline)
     return tuple(
         TechniqueRecord(
             arm=arm.name,
@@ -104,7 +105,7 @@ def judge_arms(
             verdict=found.verdict,
             pairs_needed=found.pairs_needed,
             strength=arm.strength,
-            cost=statistics.median(run.seconds for run in runs) / max(seconds, 1e-9),
+            cost=statistics.median_low(run.seconds for run in runs) / max(seconds, 1e-9),
             diverged=sum(run.status in ("diverged", "failed") for run in runs),
         )
         for arm, runs, found in zip(arms, results, judged, strict=True)

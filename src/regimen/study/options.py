@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, Literal
 
 from regimen.data import Data, Images, Samples
@@ -97,6 +98,8 @@ class StudyOptions:
         choose_engine(self.engine, self.device)
         for name, low in (("pairs", 2), ("folds", 2), ("processes", 1)):
             value = getattr(self, name)
+            if value is not None and not isinstance(value, Integral):
+                raise OptionError(f"--{name}: expected a whole number, got {value!r}")
             if value is not None and value < low:
                 raise OptionError(f"--{name}: expected at least {low}, got {value}")
         if self.pairs is not None and self.pairs > 1000:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from regimen import streams
-from regimen.data import Images, Samples, default_metric, find_metric
+from regimen.data import METRICS, Images, Samples, default_metric, find_metric
 from regimen.data.metrics import MOST_EFFECT
 from regimen.engine import against_native, choose_engine
+from regimen.errors import OptionError
 from regimen.models import OwnModule
 from regimen.run import Run, recipe_to_dict
 from regimen.study.family import DEFAULT_PAIRS, Breadth, Shape, candidate_arms, fit, full_shape, whole_repetitions
@@ -51,6 +52,11 @@ def make_plan(
     baseline = options.recipe(len(first.train))
     model = options.network(table)
     metric = (default_metric(table) if options.metric is None else find_metric(options.metric, table.task)).name
+    if options.smallest_effect is not None and options.smallest_effect >= 1 and METRICS[metric].unit == "points":
+        raise OptionError(
+            f"--smallest-effect: expected less than 1 for {metric}, which is between 0 and 1, got "
+            f"{options.smallest_effect:g}; {options.smallest_effect / 100:g} is {options.smallest_effect:g} points"
+        )
     pairs = whole_repetitions(options.pairs or DEFAULT_PAIRS, layout.folds)
     check_scored_parts(layout, metric, seed=options.seed, pairs=pairs)
     limit = options.limit
