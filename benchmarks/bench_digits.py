@@ -46,7 +46,7 @@ RUNS = (1, 2, 8, 32, 128)
 
 
 def why_absent(name: str) -> str | None:
-    """Return why a contestant can not take part here, None if it can."""
+    """Return why a contestant cannot take part here, None if it can."""
     if name == "jax" and importlib.util.find_spec("jax") is None:
         return "it is not installed; pip install jax"
     if name == "native" and find_kernels() is None:

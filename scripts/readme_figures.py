@@ -90,7 +90,7 @@ def shown(name: str, description: str) -> str:
 
 
 def alone(results: Results) -> str:
-    """Return in words what a chart of effects shows, for whoever can not see it."""
+    """Return in words what a chart of effects shows, for whoever cannot see it."""
     form = MetricFormat.of(results, minus=MINUS)
     arms = sorted(results.techniques, key=lambda one: -one.delta)
     said = ", ".join(f"{one.arm} {form.effect(one.delta)} ({one.verdict})" for one in arms)

@@ -114,7 +114,7 @@ def test_a_place_where_no_store_can_be_is_told(tmp_path: Path, create: bool) -> 
     folder = tmp_path / "missing"
     if not create:
         (folder / FILE).mkdir(parents=True)
-    with pytest.raises(StoreError, match=r"study\.sqlite can not be opened: unable to open .*; choose another --out"):
+    with pytest.raises(StoreError, match=r"study\.sqlite cannot be opened: unable to open .*; choose another --out"):
         Store(folder, create=create)
 
 

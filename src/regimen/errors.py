@@ -17,7 +17,7 @@ class InputError(RegimenError):
 
 
 class DataError(InputError):
-    """A table, file or target that can not be studied as it is."""
+    """A table, file or target that cannot be studied as it is."""
 
 
 class RecipeError(InputError):
@@ -25,7 +25,7 @@ class RecipeError(InputError):
 
 
 class OptionError(InputError):
-    """An option of the command line or an argument of the public API that can not be honoured."""
+    """An option of the command line or an argument of the public API that cannot be honoured."""
 
 
 class BudgetError(OptionError):
@@ -51,7 +51,7 @@ class EngineError(RegimenError):
 
 
 class TrackingError(RegimenError):
-    """A tracker can not write its curves; whoever trains tells it once and goes on without."""
+    """A tracker cannot write its curves; whoever trains tells it once and goes on without."""
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

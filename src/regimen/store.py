@@ -41,7 +41,7 @@ class Store:
 
     Raises:
         StoreError: The store exists (`create`), is missing, in use by another process, no store of this format, or
-            can not be opened there.
+            cannot be opened there.
     """
 
     def __init__(self, directory: Path, *, create: bool) -> None:
@@ -54,7 +54,7 @@ class Store:
         try:
             self._database = sqlite3.connect(self.path, timeout=0.5, isolation_level=None)
         except sqlite3.OperationalError as error:
-            raise StoreError(f"{self.path} can not be opened: {error}; choose another --out") from error
+            raise StoreError(f"{self.path} cannot be opened: {error}; choose another --out") from error
         try:
             self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._database.execute("BEGIN EXCLUSIVE")

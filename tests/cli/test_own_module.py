@@ -96,7 +96,7 @@ def test_a_module_that_has_changed_predicts_with_a_note_and_another_does_not(the
     other = there("predict", "s", "iris", "--model", "net.py:wide")
     assert other.exit_code == 2
     assert "net.py:wide does not take the weights in s: expected hidden.weight" in other.stderr
-    assert "can not be read" not in other.stderr
+    assert "cannot be read" not in other.stderr
 
 
 def test_what_a_module_prints_does_not_stand_among_the_predictions(there: Regimen) -> None:
@@ -130,7 +130,7 @@ def test_going_on_needs_the_same_source(there: Regimen) -> None:
     Path("net.py").write_text(NET.replace("F.relu", "F.silu"))
     changed = there("study", "iris", "--out", "s", "--resume", "--model", "net.py:Net")
     assert changed.exit_code == 2
-    assert "with another source than net.py:Net has now: it can not go on; restore the source" in changed.stderr
+    assert "with another source than net.py:Net has now: it cannot go on; restore the source" in changed.stderr
 
 
 def test_the_summary_shows_what_a_recipe_does_to_the_module_and_where(there: Regimen) -> None:

@@ -135,7 +135,7 @@ def test_no_mirror_with_the_content_leaves_no_file_and_says_why(site: Site, tmp_
 
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
-    with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9/a: can not be reached"):
+    with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9/a: cannot be reached"):
         fetch(Remote(name="file.bin", mirrors=("http://127.0.0.1:9/a",), known_hash=HASH), tmp_path)
 
 

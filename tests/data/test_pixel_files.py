@@ -80,7 +80,7 @@ def test_a_full_disk_is_refused_before_anything_is_read(tmp_path: Path) -> None:
 
 def test_a_cache_that_can_not_be_written_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(DataError, match=r"can not write pixels .* set XDG_CACHE_HOME"):
+    with pytest.raises(DataError, match=r"cannot write pixels .* set XDG_CACHE_HOME"):
         pixel_files.mapped((4,), tmp_path / "file" / "cache", shared=True)
 
 

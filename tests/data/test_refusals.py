@@ -94,11 +94,11 @@ FILES = {
     "only a target": ("t.csv", "y\n" + "p\nq\n" * 20, {}, "one column to learn from"),
     "constant columns only": ("t.csv", "a,y\n" + "1,p\n1,q\n" * 20, {}, "left out column 'a': it is constant"),
     "no Parquet": ("t.parquet", "PAR1 no", {}, "expected a Parquet file"),
-    "a cut Parquet file": ("t.parquet", parquet(pl.DataFrame({"a": [1, 2], "y": [1, 2]}))[:-30], {}, "can not be read"),
+    "a cut Parquet file": ("t.parquet", parquet(pl.DataFrame({"a": [1, 2], "y": [1, 2]}))[:-30], {}, "cannot be read"),
     "Parquet without rows": ("t.parquet", parquet(pl.DataFrame({"a": [], "y": []})), {}, "0 rows"),
     "nested targets": ("t.parquet", parquet(pl.DataFrame({"a": [1, 2], "y": [[1], [2]]})), {}, "type List"),
-    "no NPZ": ("t.npz", "PK no", {}, "plain arrays, got one that can not be read"),
-    "a cut NPZ file": ("t.npz", npz(X=X, y=Y)[:-200], {}, "can not be read"),
+    "no NPZ": ("t.npz", "PK no", {}, "plain arrays, got one that cannot be read"),
+    "a cut NPZ file": ("t.npz", npz(X=X, y=Y)[:-200], {}, "cannot be read"),
     "pickled objects": ("t.npz", npz(X=np.array([{}, "a"], dtype=object), y=Y), {}, "hold pickled objects"),
     "NPZ without X": ("t.npz", npz(images=X, y=Y), {}, "arrays named X and y, got 'images', 'y'"),
     "NPZ without y": ("t.npz", npz(X=X), {"target": None}, "name of the target column, got none"),
@@ -210,7 +210,7 @@ def test_an_archive_with_unknown_compression_is_refused(write: Callable[..., str
         start = content.find(signature)
         content[start + offset] = 99
     assert zipfile.is_zipfile(io.BytesIO(content))
-    with pytest.raises(DataError, match="can not be read"):
+    with pytest.raises(DataError, match="cannot be read"):
         load(write(bytes(content), "t.npz"))
 
 

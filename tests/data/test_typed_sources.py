@@ -58,7 +58,7 @@ def test_a_panic_of_the_parquet_reader_is_a_refusal(write: Callable[..., str], m
         raise pl.exceptions.PanicException("Thrift out of range")
 
     monkeypatch.setattr(pl, "read_parquet", panic)
-    with pytest.raises(DataError, match=r"can not be read \(Thrift out of range\)"):
+    with pytest.raises(DataError, match=r"cannot be read \(Thrift out of range\)"):
         load(write("PAR1", "t.parquet"), target="y")
 
 

@@ -270,7 +270,7 @@ def test_only_a_module_of_the_users_own_may_fail_in_a_trial_and_be_left_to_the_r
 
     monkeypatch.setattr(f"regimen.engine.{place}", broken)
     stacking = Chooser(engine="auto", processes=1).stacking(own_runs(make_run, Plain, 6))
-    assert set(stacking.reasons.values()) == {"stacked: torch.vmap can not run it (TypeError: unexpected argument)"}
+    assert set(stacking.reasons.values()) == {"stacked: torch.vmap cannot run it (TypeError: unexpected argument)"}
     described = [make_run(key=key, epochs=40) for key in range(6)]
     with pytest.raises(TypeError, match="unexpected argument"):
         Chooser(engine="auto", processes=1).stacking(described)

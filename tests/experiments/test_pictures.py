@@ -87,5 +87,5 @@ def test_a_band_stays_within_the_range_of_what_is_drawn(
 
 
 def test_a_place_that_can_not_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="can not write"):
+    with pytest.raises(StoreError, match="cannot write"):
         pictures.save(drawn(), tmp_path / "missing" / "curves")

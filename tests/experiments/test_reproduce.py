@@ -162,7 +162,7 @@ def test_ctrl_c_in_the_first_experiment_leaves_nothing(regimen: Regimen, entries
         (("overfit-curve", "G"), "no such experiment 'G'"),
         (("--quick", "--full"), "--quick, --full: expected one of the two, got both"),
         (("--processes", "0"), "--processes: expected a whole number of at least 1, got '0'"),
-        (("f", "--out", "a-file"), "--out: can not make the folder a-file: File exists"),
+        (("f", "--out", "a-file"), "--out: cannot make the folder a-file: File exists"),
     ],
 )
 def test_wrong_input_is_refused_before_anything_is_written(

@@ -221,11 +221,11 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "own train": (lambda: nn.Sequential(nn.Linear(4, 4), Frozen(4)), "the layer 1 has a method train of its own"),
     "buffer": (_counting, "its buffer seen belongs to no layer"),
     "recurrent": (
-        lambda: Calls(lambda self, x: self.c(nn.GRU(4, 4)(self.a(x))[0])), "torch.fx can not trace it: NameError"
+        lambda: Calls(lambda self, x: self.c(nn.GRU(4, 4)(self.a(x))[0])), "torch.fx cannot trace it: NameError"
     ),
     "control flow": (
         lambda: Calls(lambda self, x: self.c(x) if x.sum() > 0 else self.c(-x)),
-        r"torch.fx can not trace it: TraceError: .* \(test_recognition.py line \d+\)",
+        r"torch.fx cannot trace it: TraceError: .* \(test_recognition.py line \d+\)",
     ),
     "mode": (
         lambda: Calls(lambda self, x: self.c(x * 2.0 if self.training else x)), "something else in training"

@@ -32,7 +32,7 @@ WISHES: dict[str, dict[str, Any]] = {
 NO_SUM = "has no residual addition"
 NO_DROPOUT = "has no dropout whose rate could be scaled"
 NORMED = "has no linear or convolutional layer that an activation follows without a norm between"
-UNTRACEABLE = r"torch.fx can not trace it: .* \(architectures.py line \d+\)"
+UNTRACEABLE = r"torch.fx cannot trace it: .* \(architectures.py line \d+\)"
 REFUSED: dict[str, dict[str, str]] = {
     "functional mlp": {"paths": NO_SUM},
     "lenet": {"paths": NO_SUM, "scale": NO_DROPOUT},
@@ -41,7 +41,7 @@ REFUSED: dict[str, dict[str, str]] = {
     "convnet with dropout2d": {"paths": NO_SUM},
     "gru": {"scale": NO_DROPOUT, "paths": NO_SUM, "batch": NORMED, "layer": NORMED, "all": NORMED},
     "transformer": {
-        "paths": "what is inside of torch.nn's TransformerEncoder can not be reached", "batch": NORMED, "layer": NORMED,
+        "paths": "what is inside of torch.nn's TransformerEncoder cannot be reached", "batch": NORMED, "layer": NORMED,
         "all": NORMED
     },
     "autoencoder": {"paths": NO_SUM},
@@ -349,7 +349,7 @@ def test_a_block_that_can_not_be_looked_into_is_left_as_it_is_and_the_rest_is_do
     adapted = of(network, (4,), dropout=(0.5,))
     assert [change.place for change in adapted.changes] == ["after 1", "2"]
     assert adapted.changes[1].what.startswith("not looked into (TraceError: symbolically traced variables can")
-    assert "its layer 2 can not be looked into" in str(draws_elsewhere(network))
+    assert "its layer 2 cannot be looked into" in str(draws_elsewhere(network))
     trained_step(network, inputs_of((4,)))
 
 

@@ -128,7 +128,7 @@ def test_networks_of_one_trace_share_neither_tensors_nor_classes_of_another() ->
         ([Random, Random], 2),
         ([Locked, Locked], 2),
     ],
-    ids=["the same", "another attribute", "another rate", "an attribute by chance", "what can not be compared"],
+    ids=["the same", "another attribute", "another rate", "an attribute by chance", "what cannot be compared"],
 )
 def test_what_a_forward_reads_is_that_of_its_own_network(
     factories: list[Callable[[], nn.Module]], count: int, traces: list[str], request: pytest.FixtureRequest

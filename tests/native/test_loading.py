@@ -48,7 +48,7 @@ def test_an_instruction_set_that_the_processor_lacks_is_refused(
     monkeypatch.setenv("REGIMEN_ISA", best_kernels.isa)
     native._find.cache_clear()
     monkeypatch.setattr(best_kernels.functions, "regimen_supported", lambda: 0)
-    with pytest.raises(OptionError, match="this processor can not run it"):
+    with pytest.raises(OptionError, match="this processor cannot run it"):
         find_kernels()
 
 

@@ -151,7 +151,7 @@ def test_a_checkpointed_forward_is_repeated_with_the_same_noise(seed: int | None
 
 
 def test_a_seeded_layer_used_twice_can_not_be_checkpointed_and_says_so() -> None:
-    """The second forward comes in the reverse order: which mask was whose can not be known."""
+    """The second forward comes in the reverse order: which mask was whose cannot be known."""
     layer, x = Dropout(0.5, seed=KEY), torch.ones(3, 8, requires_grad=True)
     with step(layer, 0):
         y = checkpoint(lambda x: layer(layer(x).exp()).exp(), x, use_reentrant=False)

@@ -149,7 +149,7 @@ def test_free_form_records_are_sorted_and_complete(report: Report) -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("digits", "It can not remove that these very rows chose the recipe"),
+        ("digits", "It cannot remove that these very rows chose the recipe"),
         ("digits", "max_norm=2 is left out: the baseline has it already"),
         ("regression", "442 rows were set aside before the search began"),
         ("pilot", "Fewer than 8 pairs make a pilot"),

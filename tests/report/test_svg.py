@@ -18,7 +18,7 @@ spans = st.floats(min_value=1e-4, max_value=1e6)
 
 @given(start=st.floats(-100, 100), span=spans, count=st.integers(3, 8))
 def test_ticks_are_round_evenly_spaced_and_inside(start: float, span: float, count: int) -> None:
-    low = start * span  # an axis far from zero for its width would print ticks that floats can not tell apart
+    low = start * span  # an axis far from zero for its width would print ticks that floats cannot tell apart
     ticks = nice_ticks(low, low + span, count)
     step = ticks[1] - ticks[0]
     assert max(3, count / 2) <= len(ticks) <= 2 * count + 1

@@ -29,7 +29,7 @@ def test_the_verdict_comes_first_and_the_best_technique_on_top() -> None:
     text = shown(digits())
     assert " ".join(text.split()).startswith(verdict_sentence(digits()))
     rows = [line for line in text.splitlines() if line.endswith("x")]
-    assert rows[0].split() == ["dropout", "0.3", "+1.4", "+0.9", "to", "+1.9", "0.002", "helps", "1.0x"]
+    assert rows[0].split() == ["dropout", "0.3", "+1.4", "+0.9", "to", "+1.9", "0.002", "helps", "1.04x"]
     effects = [float(row.split(" to ")[0].split()[-2]) for row in rows]
     assert len(effects) == 13 and effects == sorted(effects, reverse=True)
 
@@ -44,7 +44,7 @@ def test_columns_that_tell_the_verdict_survive_long_names() -> None:
     text = shown(letters())
     rows = [line for line in text.splitlines() if line.startswith("stochastic")]
     assert len(rows) == 39
-    assert all(row.endswith("1.0x") and " to " in row and " 0.010 " in row for row in rows)
+    assert all(row.endswith("1.00x") and " to " in row and " 0.010 " in row for row in rows)
     assert "…" not in text and "<script>" in text
 
 

@@ -1,4 +1,4 @@
-"""A module that can not be trained is refused before anything is trained, with what it gave and the repair."""
+"""A module that cannot be trained is refused before anything is trained, with what it gave and the repair."""
 
 from collections.abc import Callable
 from typing import Any

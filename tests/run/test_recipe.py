@@ -1,4 +1,4 @@
-"""A recipe refuses what can not be, by the name of the field, with what was expected and what came."""
+"""A recipe refuses what cannot be, by the name of the field, with what was expected and what came."""
 
 import dataclasses
 import math

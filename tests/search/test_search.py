@@ -402,7 +402,7 @@ def test_afterwards_one_file_holds_all_trials_and_the_result_can_still_be_asked(
 
 def test_a_file_that_is_no_storage_is_refused(iris: Table, tmp_path: Path) -> None:
     (tmp_path / "optuna.db").write_text("nothing of Optuna's" * 100)
-    with pytest.raises(StoreError, match="can not be used as a storage of Optuna"):
+    with pytest.raises(StoreError, match="cannot be used as a storage of Optuna"):
         search(iris, **ASKED, directory=tmp_path, trainer=Made(iris))
 
 

@@ -147,7 +147,7 @@ def test_a_study_in_another_direction_is_refused(iris: Table, directions: list[s
 
 @pytest.mark.parametrize("url", ["search.db", "sqlite:////nowhere/at/all.db", "nosuch://secret@host/db"])
 def test_a_storage_that_can_not_be_opened_is_told_in_one_message(iris: Table, url: str) -> None:
-    with pytest.raises(StoreError, match=r"storage: it can not be used \(.*sqlite:///search\.db") as told:
+    with pytest.raises(StoreError, match=r"storage: it cannot be used \(.*sqlite:///search\.db") as told:
         search(iris, **ASKED, space=decay, storage=url, trainer=Made(iris))
     assert "secret" not in str(told.value)
 

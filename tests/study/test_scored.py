@@ -1,4 +1,4 @@
-"""Parts that can not be scored are refused before anything is trained."""
+"""Parts that cannot be scored are refused before anything is trained."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Trackers alone: what they write, what they find again, and what they say when they can not write."""
+"""Trackers alone: what they write, what they find again, and what they say when they cannot write."""
 
 import csv
 import json
@@ -244,7 +244,7 @@ def test_tensorboard_sees_only_whole_runs_and_their_recipe(tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", MAKE)
 def test_a_place_that_can_not_be_written_is_a_tracking_error(kind: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(TrackingError, match=r"can not write|MLflow at"):
+    with pytest.raises(TrackingError, match=r"cannot write|MLflow at"):
         write(MAKE[kind](tmp_path / "file"), RUN)
 
 

@@ -43,7 +43,7 @@ def claim(out: str | None, data: str, *, resumable: bool = False) -> Folder:
         resumable: Whether the command could go on with what a used folder holds.
 
     Raises:
-        OptionError: The folder is used, or can not be made.
+        OptionError: The folder is used, or cannot be made.
     """
     refuse_used(out, resumable=resumable)
     if out is None:
@@ -56,14 +56,14 @@ def refuse_used(out: str | None, *, resumable: bool = False) -> None:
     """Refuse a folder that holds something, as `claim` does: to be told before the data are read.
 
     Raises:
-        OptionError: The folder is used, or can not be read.
+        OptionError: The folder is used, or cannot be read.
     """
     if out is None or not Path(out).is_dir():
         return
     try:
         used = any(Path(out).iterdir())
     except OSError as error:
-        raise OptionError(f"--out: can not read the folder {out}: {error.strerror}; name another") from error
+        raise OptionError(f"--out: cannot read the folder {out}: {error.strerror}; name another") from error
     if used:
         repair = "add --resume or name another" if resumable else "name another"
         raise OptionError(f"--out: expected a new or empty folder, {out} is used; {repair}")
@@ -79,7 +79,7 @@ def _next_free(data: str) -> Folder:
         except FileExistsError:
             continue
         except OSError as error:
-            raise OptionError(f"--out: can not make the folder {path}: {error.strerror}; name another") from error
+            raise OptionError(f"--out: cannot make the folder {path}: {error.strerror}; name another") from error
         return Folder(path=path, made=(*made, path))
     raise AssertionError("unreachable")
 
@@ -89,7 +89,7 @@ def _make(path: Path) -> tuple[Path, ...]:
     try:
         path.mkdir(parents=True)
     except OSError as error:
-        raise OptionError(f"--out: can not make the folder {path}: {error.strerror}; name another") from error
+        raise OptionError(f"--out: cannot make the folder {path}: {error.strerror}; name another") from error
     return tuple(reversed(missing))
 
 
@@ -107,16 +107,16 @@ def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader ever sees half of it: beside it first, then renamed.
 
     Raises:
-        StoreError: The file can not be written.
+        StoreError: The file cannot be written.
     """
     if path.exists() and not path.is_file() and not path.is_dir():
-        path.write_text(text, encoding="utf-8")  # a device or pipe, which can not be renamed to
+        path.write_text(text, encoding="utf-8")  # a device or pipe, which cannot be renamed to
         return
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         draft.write_text(text, encoding="utf-8", newline="")
         os.replace(draft, path)
     except OSError as error:
-        raise StoreError(f"can not write {path}: {error.strerror}; choose another place") from error
+        raise StoreError(f"cannot write {path}: {error.strerror}; choose another place") from error
     finally:
         draft.unlink(missing_ok=True)

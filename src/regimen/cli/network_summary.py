@@ -66,7 +66,7 @@ def summary_text(request: SummaryRequest) -> str:
     """Return the summary as text.
 
     Raises:
-        InputError: The request contradicts itself, or what it names can not be read.
+        InputError: The request contradicts itself, or what it names cannot be read.
     """
     network = _network(request)
     if network.model is None:

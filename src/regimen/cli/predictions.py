@@ -28,7 +28,7 @@ def write_predictions(directory: str, data: str, out: str | None, *, model: str 
         model: `FILE.py:FUNCTION` where the weights are those of a module of the user's own.
 
     Raises:
-        StoreError: There is no readable model, or the file can not be written.
+        StoreError: There is no readable model, or the file cannot be written.
         DataError: The rows do not fit the model.
         OptionError: `out` is a folder, or the file that is read.
     """
@@ -51,7 +51,7 @@ def load_model(directory: str | Path, model: str | None) -> tuple[SavedModel, li
 
     Raises:
         StoreError: There is no readable model, or it is a module of the user's own that is not named.
-        OptionError: The named module can not be made.
+        OptionError: The named module cannot be made.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -56,7 +56,7 @@ def conduct(request: ReproduceRequest) -> None:
     """Do what `regimen reproduce` was asked.
 
     Raises:
-        OptionError: A name means nothing, the options contradict each other, or the folder can not be made.
+        OptionError: A name means nothing, the options contradict each other, or the folder cannot be made.
     """
     entries = find_entries(request.names)
     if request.quick and request.full:
@@ -115,7 +115,7 @@ def _folder(name: str) -> Path:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OptionError(f"--out: can not make the folder {name}: {error.strerror}; name another") from error
+        raise OptionError(f"--out: cannot make the folder {name}: {error.strerror}; name another") from error
     return path
 
 

@@ -42,7 +42,7 @@ def find(request: StudyRequest) -> Found:
     Raises:
         StoreError: There is none, it is in use or damaged, or about other data.
         OptionError: An option contradicts the plan.
-        DataError: The table can not be read.
+        DataError: The table cannot be read.
     """
     refusals: list[str] = []
     for path in [Path(request.out)] if request.out is not None else _candidates(request.data):
@@ -59,7 +59,7 @@ def find(request: StudyRequest) -> Found:
             if asked is None or asked.data == request.data:
                 raise
             raise StoreError(
-                f"--resume: the study in {path} is of {asked.data}, and {request.data} can not be read as that was "
+                f"--resume: the study in {path} is of {asked.data}, and {request.data} cannot be read as that was "
                 f"({error}); name the data of the study, or another --out"
             ) from error
         if plan is None or plan.digest == table.digest:
@@ -92,7 +92,7 @@ def read_plan(path: Path) -> Plan | None:
             stored = store.plan()
         return None if stored is None else Plan.from_dict(stored)
     except msgspec.MsgspecError as error:
-        raise StoreError(f"{path / FILE} holds a plan that can not be read ({error}); choose another --out") from error
+        raise StoreError(f"{path / FILE} holds a plan that cannot be read ({error}); choose another --out") from error
 
 
 def _filled(request: StudyRequest, asked: StudyRequest | None) -> StudyRequest:
@@ -103,7 +103,7 @@ def _filled(request: StudyRequest, asked: StudyRequest | None) -> StudyRequest:
 
 
 def _other_division(path: Path, asked: StudyRequest, request: StudyRequest) -> str | None:
-    """Return why rows that are divided by groups can not be divided by times now, or the other way; None if not asked.
+    """Return why rows that are divided by groups cannot be divided by times now, or the other way; None if not asked.
 
     Each alone is no contradiction, but those of the plan are filled in beside those given, and one excludes the other.
     """

@@ -80,7 +80,7 @@ def study_options(request: StudyRequest) -> StudyOptions:
     """Return the options of the study, checked as far as they can be without the data.
 
     Raises:
-        InputError: A value is out of range, or the baseline can not be read.
+        InputError: A value is out of range, or the baseline cannot be read.
     """
     names = {field.name for field in fields(StudyOptions)} - {"baseline"}
     given = {name: getattr(request, name) for name in names if getattr(request, name) is not None}
@@ -91,7 +91,7 @@ def study_options(request: StudyRequest) -> StudyOptions:
 def require_plan(table: Data, options: StudyOptions) -> Plan:
     """Refuse options that do not fit the data before anything is written, by planning once; return that plan.
 
-    A budget in seconds alone can not be tried without training.
+    A budget in seconds alone cannot be tried without training.
 
     Raises:
         InputError: No study can be planned.
@@ -122,7 +122,7 @@ def write_findings(found: Found, findings: Findings) -> None:
     """Write model, recipe, report and results, the results last: where they are, the study is finished.
 
     Raises:
-        StoreError: A file can not be written.
+        StoreError: A file cannot be written.
     """
     path, results = found.path, findings.results
     findings.model.save(path)

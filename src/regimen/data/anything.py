@@ -51,7 +51,7 @@ def as_data(
         name: What the data are called in messages and reports; None names them by their kind.
 
     Raises:
-        DataError: The rows can not be studied as they are, or it is none of these.
+        DataError: The rows cannot be studied as they are, or it is none of these.
         OptionError: An option does not go with the value.
 
     Example:

@@ -21,7 +21,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
     """Return the columns of a Parquet file in their own types.
 
     Raises:
-        DataError: The file can not be read, or has no rows or no columns.
+        DataError: The file cannot be read, or has no rows or no columns.
     """
     try:
         frame = pl.read_parquet(path)
@@ -29,7 +29,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
-            f"{path}: expected a Parquet file, got one that can not be read ({reason}); it may be cut off, "
+            f"{path}: expected a Parquet file, got one that cannot be read ({reason}); it may be cut off, "
             "write it again"
         ) from error
     if not frame.width or not frame.height:
@@ -43,7 +43,7 @@ def read_npz(path: Path) -> pl.DataFrame:
     An array `columns` of text names the columns of `X`.
 
     Raises:
-        DataError: The file can not be read, holds pickled objects, lacks `X`, or has arrays that do not fit.
+        DataError: The file cannot be read, holds pickled objects, lacks `X`, or has arrays that do not fit.
     """
     arrays = npz_arrays(path)
     if "x" not in arrays:
@@ -56,10 +56,10 @@ def npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Return the arrays of an .npz file by their names in small letters; `x` or `samples` is among them.
 
     Raises:
-        DataError: The file can not be read, holds pickled objects, or lacks both.
+        DataError: The file cannot be read, holds pickled objects, or lacks both.
     """
     try:
-        # Opened here, because np.load leaves a file that it can not read open.
+        # Opened here, because np.load leaves a file that it cannot read open.
         with path.open("rb") as file:
             archive = np.load(file, allow_pickle=False)
             if not isinstance(archive, np.lib.npyio.NpzFile):
@@ -68,7 +68,7 @@ def npz_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
                 arrays = {name: archive[name] for name in archive.files}
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError, MemoryError, zlib.error) as error:
         raise DataError(
-            f"{path}: expected an .npz file of plain arrays, got one that can not be read ({error}); "
+            f"{path}: expected an .npz file of plain arrays, got one that cannot be read ({error}); "
             "it may be cut off or hold pickled objects, write it again with np.savez(path, X=X, y=y)"
         ) from error
     by_name = {name.lower(): array for name, array in arrays.items()}

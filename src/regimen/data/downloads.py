@@ -62,7 +62,7 @@ def fetch(remote: Remote, folder: Path) -> Path:
                 if resumed:
                     continue  # the first half may have been that of another file: once more from the start
             except OSError as error:
-                reasons.append(f"can not write to {folder}: {error.strerror}")
+                reasons.append(f"cannot write to {folder}: {error.strerror}")
             break
     raise DataError("; ".join(dict.fromkeys(reasons)))
 
@@ -130,7 +130,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, requests.Timeout):
         return "no answer in time"
     text = str(error)
-    return "can not be reached" if isinstance(error, requests.ConnectionError) and "broke off" not in text else text
+    return "cannot be reached" if isinstance(error, requests.ConnectionError) and "broke off" not in text else text
 
 
 def remotes(names: Sequence[tuple[str, str]], places: Sequence[str]) -> tuple[Remote, ...]:

@@ -41,7 +41,7 @@ def from_images(
         sample_weight: Weight of each image, `[rows]`, >= 0: how much it counts, in training and in every score.
 
     Raises:
-        DataError: The arrays can not be studied as they are.
+        DataError: The arrays cannot be studied as they are.
         OptionError: Group or time are given beside each other or beside test, or weights of one part alone.
 
     Example:

@@ -62,7 +62,7 @@ def read_header(path: Path) -> Header:
 
     Raises:
         DataError: The image would have more than 89 million pixels, or than the program allows Pillow.
-        OSError: Or another of `DAMAGED`: the file can not be read.
+        OSError: Or another of `DAMAGED`: the file cannot be read.
     """
     limit = min(LARGEST, Image.MAX_IMAGE_PIXELS or LARGEST)
     with warnings.catch_warnings():
@@ -96,7 +96,7 @@ def decode(header: Header, channels: int, size: Size) -> Pixels:
     antialiasing, and cropped in the middle.
 
     Raises:
-        OSError: Or another of `DAMAGED`: the file can not be read to its end.
+        OSError: Or another of `DAMAGED`: the file cannot be read to its end.
     """
     with Image.open(header.path, formats=_FORMATS) as opened:
         if header.size != size:

@@ -130,7 +130,7 @@ def read_images(
     channels: int | None = None,
     deciding: int | None = None,
 ) -> Decoded:
-    """Read files into one array; those that can not be read are left out and named.
+    """Read files into one array; those that cannot be read are left out and named.
 
     Args:
         paths: The files.

@@ -49,7 +49,7 @@ def load_images(
         image_size: Height and width, or one number for both, in pixels; None keeps that of most images.
 
     Raises:
-        DataError: The images can not be studied as they are.
+        DataError: The images cannot be studied as they are.
         OptionError: The size is none.
     """
     size = _checked_size(image_size)

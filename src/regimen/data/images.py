@@ -177,5 +177,5 @@ def as_pixels(values: Any, where: str) -> tuple[Pixels, tuple[str, ...]]:
         if array.dtype.kind == "f":
             notes = (f"{where}: pixels are kept as bytes, each rounded to the nearest of 256 steps",)
             array = np.rint(array * 255)
-    # A copy, which later changes of the caller's array can not reach.
+    # A copy, which later changes of the caller's array cannot reach.
     return np.array(array, dtype=np.uint8, order="C"), notes

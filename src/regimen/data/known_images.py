@@ -78,7 +78,7 @@ class KnownImages:
             files = " or ".join([", ".join(self.files), *archive])
             elsewhere = f" or {Path(own) / self.folders[0]}" if own else f" (or below a folder named in {VARIABLE})"
             raise DataError(
-                f"{self.name}: expected its files in {folder}{elsewhere}, got none, and they can not be downloaded "
+                f"{self.name}: expected its files in {folder}{elsewhere}, got none, and they cannot be downloaded "
                 f"({error}); put {files} there, or connect to the network and try again"
             ) from error
 
@@ -86,7 +86,7 @@ class KnownImages:
 def read_known(name: str) -> ImageSource:
     """Read a data set by name: the user's own copy, that in the cache, or a new download into the cache.
 
-    Where some files to train on are there and the others can not be downloaded, a note says what is missing.
+    Where some files to train on are there and the others cannot be downloaded, a note says what is missing.
 
     Raises:
         DataError: Its files are damaged, or nowhere to be found.
@@ -111,7 +111,7 @@ def _unpack(archive: Path, folder: Path, names: tuple[str, ...]) -> None:
     """Write the named files of an archive into a folder, whatever their place in it; then remove the archive.
 
     Raises:
-        DataError: One is missing, or can not be written.
+        DataError: One is missing, or cannot be written.
     """
     try:
         with tarfile.open(archive) as packed:
@@ -123,7 +123,7 @@ def _unpack(archive: Path, folder: Path, names: tuple[str, ...]) -> None:
                 draft.replace(folder / Path(member.name).name)
         archive.unlink()
     except (tarfile.TarError, OSError) as error:
-        raise DataError(f"{archive} can not be unpacked: {error}") from error
+        raise DataError(f"{archive} cannot be unpacked: {error}") from error
 
 
 def _wanted(packed: tarfile.TarFile, names: tuple[str, ...]) -> Iterator[tarfile.TarInfo]:

@@ -67,7 +67,7 @@ def load(
             feature.
 
     Raises:
-        DataError: The table or the images can not be studied as they are.
+        DataError: The table or the images cannot be studied as they are.
         OptionError: There is no such task, an option is for tables and the source is images, or both group and time are
             given.
 
@@ -126,7 +126,7 @@ def from_arrays(
             and in every score.
 
     Raises:
-        DataError: The arrays can not be studied as they are.
+        DataError: The arrays cannot be studied as they are.
 
     Example:
         >>> from_arrays(np.arange(60.0).reshape(30, 2), [0, 1] * 15).classes
@@ -173,7 +173,7 @@ def from_frame(
             feature.
 
     Raises:
-        DataError: The frame can not be studied as it is.
+        DataError: The frame cannot be studied as it is.
 
     Example:
         >>> import polars as pl

@@ -28,7 +28,7 @@ def read_openml(name: str) -> OpenmlTable:
         name: Its name, of which the newest active version is taken, or its number.
 
     Raises:
-        DataError: There is no such table, it is sparse, or the network can not be reached.
+        DataError: There is no such table, it is sparse, or the network cannot be reached.
     """
     from sklearn.datasets import fetch_openml
 
@@ -41,7 +41,7 @@ def read_openml(name: str) -> OpenmlTable:
             bunch = fetch_openml(**which, as_frame=False, parser="liac-arff", data_home=str(folder), n_retries=1)
     except OSError as error:  # URLError is one
         raise DataError(
-            f"openml:{name}: expected it in {folder} or on openml.org, got none, and the network can not be reached "
+            f"openml:{name}: expected it in {folder} or on openml.org, got none, and the network cannot be reached "
             f"({getattr(error, 'reason', error)}); save the table as .csv or .parquet and name that file"
         ) from error
     except ValueError as error:

@@ -32,7 +32,7 @@ def part_folders(folder: Path) -> PartFolders:
     it and others than parts stand beside it: then it is a class, of railways.
 
     Raises:
-        OSError: The folder can not be read.
+        OSError: The folder cannot be read.
     """
     inside = sorted(path for path in folder.iterdir() if not hidden(path.name))
     directories = [path for path in inside if path.is_dir()]

@@ -75,7 +75,7 @@ def mapped(shape: tuple[int, ...], folder: Path, *, shared: bool) -> Pixels:
         shared: Whether other processes will open the file.
 
     Raises:
-        DataError: The disk has no room, or the folder can not be written to.
+        DataError: The disk has no room, or the folder cannot be written to.
     """
     size = math.prod(shape)
     try:
@@ -92,7 +92,7 @@ def mapped(shape: tuple[int, ...], folder: Path, *, shared: bool) -> Pixels:
         pixels = np.memmap(path, dtype=np.uint8, mode="r+", shape=shape)
     except OSError as error:
         raise DataError(
-            f"can not write pixels that do not fit into memory to {folder}: {error.strerror}; set XDG_CACHE_HOME to a "
+            f"cannot write pixels that do not fit into memory to {folder}: {error.strerror}; set XDG_CACHE_HOME to a "
             "folder with room"
         ) from error
     if shared or os.name != "posix":

@@ -52,7 +52,7 @@ def from_samples(
         sample_weight: Weight of each row, `[rows]`, >= 0: how much it counts, in training and in every score.
 
     Raises:
-        DataError: The arrays can not be studied as they are.
+        DataError: The arrays cannot be studied as they are.
         OptionError: There is no such task, group or time are given beside each other or beside given parts, or weights
             of some parts alone.
 
@@ -148,7 +148,7 @@ def as_inputs(x: Any, where: str) -> tuple[Inputs, tuple[str, ...]]:
             f"{where}: expected finite numbers below {LARGEST:.1e}, got {array[outside][0]} in row {row + 1}; samples "
             "are fed as they are, so fill in what is missing or leave such rows out"
         )
-    # A copy, which later changes of the caller's array can not reach.
+    # A copy, which later changes of the caller's array cannot reach.
     return np.array(array, dtype=np.float32, order="C"), ()
 
 

@@ -49,7 +49,7 @@ def load_samples(
         weights: Name of the array, in all files, that holds the weight of each row, or None.
 
     Raises:
-        DataError: A file can not be read or studied.
+        DataError: A file cannot be read or studied.
     """
     arrays = _pair(source)
     for option, name in (("group", group), ("time", time), ("weight", weights)):
@@ -81,7 +81,7 @@ def read_samples(source: str) -> SampleFeatures:
     """Read samples to predict from an .npz file, with or without targets.
 
     Raises:
-        DataError: The file is none, or can not be read.
+        DataError: The file is none, or cannot be read.
     """
     path = Path(source).expanduser()
     if path.suffix.lower() != ".npz" or not path.is_file():

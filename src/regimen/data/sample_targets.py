@@ -125,7 +125,7 @@ def _column(array: Targets, rows: int, where: str) -> Targets:
     if array.shape != (rows,):
         raise DataError(
             f"{where}: expected one target for each of {rows} rows, got targets of shape {list(array.shape)}; "
-            "a network for several targets at once can not be studied yet"
+            "a network for several targets at once cannot be studied yet"
             if array.ndim > 1 and len(array) == rows
             else f"{where}: expected one target for each of {rows} rows, got targets of shape {list(array.shape)}"
         )

@@ -45,7 +45,7 @@ class SampleFeatures:
 
     @property
     def whole(self) -> bool:
-        """Whether the inputs are whole numbers, to which nothing can be added and which can not be mixed."""
+        """Whether the inputs are whole numbers, to which nothing can be added and which cannot be mixed."""
         return self.x.dtype == np.int64
 
 

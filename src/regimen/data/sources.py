@@ -46,7 +46,7 @@ def read(source: str) -> Source:
     """Return the bundled table, the table of OpenML or the file that `source` names.
 
     Raises:
-        DataError: There is none, its kind is not supported, or it can not be read.
+        DataError: There is none, its kind is not supported, or it cannot be read.
     """
     if source in BUNDLED:
         return _bundled(source)

@@ -16,7 +16,7 @@ from regimen.streams import split_seed
 
 TEST_FRACTION, TEST_LIMIT = 0.2, 10_000
 ASIDE_FRACTION, ASIDE_FROM = 0.2, 2_000
-# Classes with fewer rows can not stand in every part: they go to training only.
+# Classes with fewer rows cannot stand in every part: they go to training only.
 SMALL_CLASS = 5
 # An interval over groups needs two of them in the part. The rest must do for two parts of a pair and a stop part.
 FEWEST_GROUPS, _ASIDE_GROUPS, _INTERVAL_GROUPS = 6, 6, 2
@@ -229,7 +229,7 @@ def _draw(
     rows = np.sort(np.asarray(rows, dtype=np.int64))
     may_leave = np.ones(len(rows), dtype=bool) if keep is None else ~keep[rows]
     if y is not None:
-        # A class that earlier parts have left with one row can not be divided.
+        # A class that earlier parts have left with one row cannot be divided.
         may_leave &= np.bincount(y[rows])[y[rows]] > 1
     eligible = rows[may_leave]
     if len(eligible) < 2:

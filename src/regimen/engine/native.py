@@ -48,7 +48,7 @@ SMALLEST_EPSILON = 1e-15
 
 
 def why_not(run: Run) -> str | None:
-    """Return why this run can not be trained natively, or None if it can."""
+    """Return why this run cannot be trained natively, or None if it can."""
     recipe = run.recipe
     if isinstance(run.model, OwnModule):
         found = own_chain(run)

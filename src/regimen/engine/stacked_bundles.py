@@ -19,7 +19,7 @@ from regimen.run import Run
 # More gain nothing: five small networks on digits took 1.7 to 4.0 times less a step in bundles of 32 than one run after
 # the other, 1.5 to 4.3 times less in bundles of 64 (one thread of a busy machine).
 MOST_RUNS = 32
-# What `torch.vmap` raises where it can not follow, and what a module raises when it is given its tensors.
+# What `torch.vmap` raises where it cannot follow, and what a module raises when it is given its tensors.
 REFUSALS = (RuntimeError, ValueError, TypeError, LookupError, AttributeError, AssertionError)
 OUT_OF_MEMORY = "memory ran out"
 IN_WORDS = {
@@ -135,7 +135,7 @@ def in_words(error: BaseException) -> str:
     if without_rule := re.search(r"(aten::\w+(\.\w+)?).* vmap fallback|not implemented for (aten::\w+(\.\w+)?)", text):
         return f"torch.vmap has no rule for {without_rule[1] or without_rule[3]}"
     known = next((words for part, words in IN_WORDS.items() if part in text), None)
-    return known or f"torch.vmap can not run it ({type(error).__name__}: {text.splitlines()[0][:150] if text else ''})"
+    return known or f"torch.vmap cannot run it ({type(error).__name__}: {text.splitlines()[0][:150] if text else ''})"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -1,6 +1,6 @@
 """Forward and backward pass of a bundle as one CUDA graph for each shape of batch, instead of kernel by kernel.
 
-What a graph gives is at first compared with what the operations give; where it differs, or can not be recorded, the
+What a graph gives is at first compared with what the operations give; where it differs, or cannot be recorded, the
 operations go on.
 """
 
@@ -29,7 +29,7 @@ def record_on_cuda(compute: Callable[[], Results]) -> tuple[Callable[[], None], 
     """Record a computation as a CUDA graph, after a warm-up on another stream, as PyTorch's notes on CUDA graphs ask.
 
     Raises:
-        RuntimeError: It can not be recorded.
+        RuntimeError: It cannot be recorded.
     """
     aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     aside.wait_stream(torch.cuda.current_stream())

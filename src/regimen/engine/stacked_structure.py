@@ -8,7 +8,7 @@ from regimen.nn.keyed import KEYED
 
 
 def why_not_stackable(network: nn.Module) -> str | None:
-    """Return why a network can not be stacked with others of its kind, or None if nothing speaks against it.
+    """Return why a network cannot be stacked with others of its kind, or None if nothing speaks against it.
 
     Example:
         >>> why_not_stackable(nn.Linear(3, 2).requires_grad_(False))

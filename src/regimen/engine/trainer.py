@@ -51,13 +51,13 @@ def choose_engine(name: str = "auto", device: str | None = None) -> EngineChoice
     if place != CPU:
         if name in ("native", "reference"):
             raise OptionError(f"--engine {name} trains on the processor; leave --device or --engine out")
-        reasons = {"stacked": f"trains on {device_name(place)}", "reference": "trains what can not be stacked"}
+        reasons = {"stacked": f"trains on {device_name(place)}", "reference": "trains what cannot be stacked"}
         return EngineChoice(name="stacked", reasons=reasons)
     kernels = find_kernels()
     if name == "native" and kernels is None:
         raise OptionError(f"--engine native: {why_no_kernels()}")
     if name in ("reference", "stacked"):
-        reasons = {name: "asked for"} | ({"reference": "trains what can not be stacked"} if name == "stacked" else {})
+        reasons = {name: "asked for"} | ({"reference": "trains what cannot be stacked"} if name == "stacked" else {})
         return EngineChoice(name=name, reasons=reasons)
     stacked = "bundles of many runs, where a measurement at the start says that they are faster"
     if kernels is None:
@@ -65,7 +65,7 @@ def choose_engine(name: str = "auto", device: str | None = None) -> EngineChoice
         return EngineChoice(name="reference", reasons=reasons)
     reasons = {"native": f"whole runs in C++, one on each core ({kernels.isa})"}
     if name == "auto":
-        reasons |= {"stacked": stacked, "reference": "trains what the others can not, or not faster"}
+        reasons |= {"stacked": stacked, "reference": "trains what the others cannot, or not faster"}
     return EngineChoice(name="native", reasons=reasons)
 
 
@@ -75,7 +75,7 @@ class Trainer:
     Args:
         tables: Every table that a run will name.
         engine: `auto` (each run where it trains fastest, see `regimen.engine.size` and `stacked_choice`),
-            `native`, `stacked` (what can not be stacked goes to the reference engine) or `reference`.
+            `native`, `stacked` (what cannot be stacked goes to the reference engine) or `reference`.
         processes: Runs trained at a time (in threads, if native), >= 1; default one for each processor core.
         device: `auto` or `cpu`: the processor; `cuda`: what can be stacked trains on the graphics card, the rest in the
             reference engine.

@@ -132,7 +132,7 @@ class _Continued(Training):
 
 
 def _numpy(value: Any) -> Any:
-    """Return nested values with every tensor as an array, which later steps can not change."""
+    """Return nested values with every tensor as an array, which later steps cannot change."""
     if isinstance(value, Tensor):
         return value.detach().numpy().copy()
     if isinstance(value, dict):

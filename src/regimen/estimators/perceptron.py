@@ -136,8 +136,8 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         Raises:
             ValueError: Shapes, types or values are none that can be learnt from.
             DataError: No column can be learnt from.
-            RecipeError: The recipe can not be.
-            OptionError: An argument can not be honoured.
+            RecipeError: The recipe cannot be.
+            OptionError: An argument cannot be honoured.
             EngineError: Training diverged.
         """
         cells, targets, weights = self._checked(X, y, sample_weight, reset=True)
@@ -214,7 +214,7 @@ class Perceptron(BaseEstimator):  # type: ignore[misc] # scikit-learn has no typ
         the optimizer remembers for `partial_fit` is not written; pickling keeps that too.
 
         Raises:
-            StoreError: The folder can not be written to.
+            StoreError: The folder cannot be written to.
             NotFittedError: The estimator is not fitted.
         """
         check_is_fitted(self)

@@ -96,7 +96,7 @@ def resolve_recipe(given: object, changes: Mapping[str, Any], *, rows: int) -> R
         rows: Rows trained on.
 
     Raises:
-        RecipeError: The recipe or a field can not be.
+        RecipeError: The recipe or a field cannot be.
         OptionError: `given` is none of these.
 
     Example:

@@ -26,7 +26,7 @@ def write_estimator(estimator: Any, folder: Path) -> None:
     """Write a fitted estimator into a folder.
 
     Raises:
-        StoreError: The folder can not be written to.
+        StoreError: The folder cannot be written to.
     """
     estimator.model_.save(folder)
     classes = getattr(estimator, "classes_", None)

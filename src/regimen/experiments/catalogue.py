@@ -29,7 +29,7 @@ An entry is a description here and a function in a module of its own. To add one
 
 2. Add an `Entry` to `ENTRIES` below, in the order of the parts, whose `home` is `my_part:my_part`.
 
-Whatever can not be had raises a `RegimenError`, as `regimen.data.load("mnist")` does without network: the command says
+Whatever cannot be had raises a `RegimenError`, as `regimen.data.load("mnist")` does without network: the command says
 so and goes on with the other entries. Do not catch it. Nothing heavy is imported here: `regimen reproduce --list` is to
 be quick.
 '''
@@ -81,7 +81,7 @@ class Entry:
         """Do the experiment.
 
         Raises:
-            RegimenError: Its data can not be had, or it can not be trained.
+            RegimenError: Its data cannot be had, or it cannot be trained.
         """
         module, _, function = self.home.partition(":")
         conduct: Callable[[Context], Outcome] = getattr(import_module(f"regimen.experiments.{module}"), function)
@@ -130,7 +130,7 @@ ENTRIES: tuple[Entry, ...] = (
         "ReLU may change places. One network with dropout is an ensemble of many.",
         mistakes=(
             "To show that dropout and ReLU may change places, the post seeds once and draws twice: its two results "
-            "have different masks and can not be equal.",
+            "have different masks and cannot be equal.",
         ),
         home="dropout_layer:dropout_layer",
         seconds_quick=4.0,
@@ -142,9 +142,7 @@ ENTRIES: tuple[Entry, ...] = (
         title="Dropout in a convolutional network on CIFAR-10",
         post="Two convolutions with pooling, one dropout module used twice, and two linear layers for colour pictures "
         "of 32x32 pixels; a third convolution is built. No figures are shown.",
-        mistakes=(
-            "Two of its methods are missing and the third convolution is never called, so the code can not run.",
-        ),
+        mistakes=("Two of its methods are missing and the third convolution is never called, so the code cannot run.",),
         home="cifar_net:cifar_net",
         seconds_quick=3.0,
         seconds=900.0,

@@ -175,7 +175,7 @@ def _remarks(of_arm: dict[tuple[bool, float], list[RunResult]], trained: int, he
         return float(np.mean([100 * r.metric for r in of_arm[third, rate]]))
 
     return (
-        "The code of the post can not run: it calls two methods that it does not define. Here the flattened size is "
+        "The code of the post cannot run: it calls two methods that it does not define. Here the flattened size is "
         "computed by sending one empty image through the convolutions, and the third convolution, which the post "
         "builds but leaves out of its sizes, is used and not used.",
         f"Dropout {RATE:g} changes the test accuracy by {mean(False, RATE) - mean(False, 0.0):+.1f} points with two "

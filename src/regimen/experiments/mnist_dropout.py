@@ -122,7 +122,7 @@ def _remarks(trained: Trained, epochs: int, ratios: np.ndarray, with_dropout: fl
     )
     if epochs < len(POSTED_COSTS):
         costs = (
-            "Quick: after so few images the costs and accuracies can not be compared with the posted ones; without "
+            "Quick: after so few images the costs and accuracies cannot be compared with the posted ones; without "
             "--quick it is shown that the posted costs are those of a network trained for one epoch before."
         )
     return (

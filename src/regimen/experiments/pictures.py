@@ -213,7 +213,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
     """Write `stem`.svg and `stem`.png, each whole or not at all, and return their paths; no date enters them.
 
     Raises:
-        StoreError: A file can not be written.
+        StoreError: A file cannot be written.
     """
     paths = stem.with_name(stem.name + ".svg"), stem.with_name(stem.name + ".png")
     for path, metadata in zip(paths, ({"Date": None, "Creator": "regimen"}, {"Software": "regimen"}), strict=True):
@@ -227,7 +227,7 @@ def save(figure: Figure, stem: Path) -> tuple[Path, Path]:
             draft.write_bytes(content.getvalue())
             os.replace(draft, path)
         except OSError as error:
-            raise StoreError(f"can not write {path}: {error.strerror}; choose another place") from error
+            raise StoreError(f"cannot write {path}: {error.strerror}; choose another place") from error
         finally:
             draft.unlink(missing_ok=True)
     return paths

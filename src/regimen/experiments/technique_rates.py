@@ -168,7 +168,7 @@ def _remarks(without: RunResult, results: Results, warned: str) -> tuple[str, ..
     return (
         "optimizer.step() is missing in this part of the post, so no weight ever changes: the losses measured are "
         f"{losses[0]:.4f} and {losses[-1]:.4f}, those of a network that guesses (ln 10 = 2.3026). The pasted losses, "
-        f"{PASTED[0]} falling to {PASTED[1]}, can not be the output of the printed code; where they come from is not "
+        f"{PASTED[0]} falling to {PASTED[1]}, cannot be the output of the printed code; where they come from is not "
         "explained.",
         "The scheduler is stepped at the start of the epoch. Then every drop comes one epoch early; PyTorch warns"
         + (f': "{warned}".' if warned else "."),

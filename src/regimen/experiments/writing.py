@@ -36,12 +36,12 @@ def write_outcome(entry: Entry, outcome: Outcome, folder: Path, *, size: Size = 
         size: How much was done, for the page.
 
     Raises:
-        StoreError: A file can not be written.
+        StoreError: A file cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StoreError(f"can not make the folder {folder}: {error.strerror}; choose another place") from error
+        raise StoreError(f"cannot make the folder {folder}: {error.strerror}; choose another place") from error
     for picture in outcome.pictures:
         pictures.save(picture.figure, folder / picture.name)
     depth = len(Path(entry.name).parts)
@@ -65,7 +65,7 @@ def write_overview(out: Path, entries: tuple[Entry, ...] | None = None) -> Path:
         entries: Which experiments there are; None for all.
 
     Raises:
-        StoreError: The page can not be written, or numbers in the folder can not be read.
+        StoreError: The page cannot be written, or numbers in the folder cannot be read.
     """
     found = []
     for entry in ENTRIES if entries is None else entries:
@@ -108,6 +108,6 @@ def _write(path: Path, text: str) -> None:
         draft.write_text(text, encoding="utf-8", newline="", errors="replace")
         os.replace(draft, path)
     except OSError as error:
-        raise StoreError(f"can not write {path}: {error.strerror}; choose another place") from error
+        raise StoreError(f"cannot write {path}: {error.strerror}; choose another place") from error
     finally:
         draft.unlink(missing_ok=True)

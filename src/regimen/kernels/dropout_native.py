@@ -40,7 +40,7 @@ def _found(forced: str) -> Function | None:
 
 
 def prepare_pass(x: Tensor, key: int, step: int, noise: Noise) -> bytes | None:
-    """Return what `run_pass` needs for a tensor of the type, shape and strides of `x`; None if it can not be read.
+    """Return what `run_pass` needs for a tensor of the type, shape and strides of `x`; None if it cannot be read.
 
     Raises:
         OptionError: A row, feature or step does not fit in the counter.
@@ -72,7 +72,7 @@ def in_logical_order(x: Tensor, form: Form) -> Tensor:
 
 
 def _layout(x: Tensor, form: Form) -> Layout | None:
-    """Return how the C++ reads `x` in place, None if it can not."""
+    """Return how the C++ reads `x` in place, None if it cannot."""
     dims, count = x.dim(), x.numel()
     if dims < 4 and (form is _ELEMENTS or form is _GAUSSIAN):
         if not x.is_contiguous():

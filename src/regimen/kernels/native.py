@@ -35,7 +35,7 @@ def find_kernels() -> Kernels | None:
 
     Raises:
         OptionError: `REGIMEN_ISA` names no instruction set, one that the processor lacks, or one that was not built.
-        EngineError: A library is there and can not be loaded, or was built from other sources.
+        EngineError: A library is there and cannot be loaded, or was built from other sources.
     """
     return _find(os.environ.get(VARIABLE, ""))
 
@@ -61,7 +61,7 @@ def _find(forced: str) -> Kernels | None:
                 f"{VARIABLE}={forced}: its kernels are not built; there are: {', '.join(built) or 'none at all'}"
             )
         if not found.functions.regimen_supported():
-            raise OptionError(f"{VARIABLE}={forced}: this processor can not run it; unset {VARIABLE}")
+            raise OptionError(f"{VARIABLE}={forced}: this processor cannot run it; unset {VARIABLE}")
         return found
     for isa in ISAS:
         found = load_kernels(isa)
@@ -75,7 +75,7 @@ def load_kernels(isa: str) -> Kernels | None:
     """Return the library of an instruction set, None if it was not built; whether it runs here is asked of itself.
 
     Raises:
-        EngineError: It can not be loaded, or was built from other sources.
+        EngineError: It cannot be loaded, or was built from other sources.
     """
     file = _file(isa)
     if file is None:

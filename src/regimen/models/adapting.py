@@ -67,7 +67,7 @@ def adapt(network: nn.Module, wishes: Wishes, *, key: int, inputs: tuple[int, ..
     beyond = [wish for wish in names if wish != "input_dropout"]
     if isinstance(traced, str) and beyond:
         raise OptionError(
-            f"{beyond[0]}: nothing can be inserted into {name}, since torch.fx can not trace it: {traced}; leave "
+            f"{beyond[0]}: nothing can be inserted into {name}, since torch.fx cannot trace it: {traced}; leave "
             f"{beyond[0]} out, or write it into the network itself; dropout layers that it has take rates all the same"
         )
     changes = [*_with_rates(name, wishes, dropouts), *_with_path_rates(wishes, paths)]

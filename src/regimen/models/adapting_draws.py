@@ -37,7 +37,7 @@ def draws_elsewhere(network: nn.Module, inputs: tuple[int, ...] | None = None) -
     """
     graph = training_graph(network, inputs)
     if isinstance(graph, str):
-        return next(_drawing(network, ""), f"torch.fx can not tell what it draws: {graph}")
+        return next(_drawing(network, ""), f"torch.fx cannot tell what it draws: {graph}")
     for node in graph.nodes:
         if node.op == "call_module":
             name = str(node.target)

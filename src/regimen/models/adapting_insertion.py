@@ -119,9 +119,7 @@ def _norms(rewriting: Rewriting, wishes: Wishes, places: list[Place]) -> Iterato
     if not fitting:
         why = "has no linear or convolutional layer that an activation follows without a norm between"
         if places:
-            why = (
-                "has linear layers on sequences only, whose features batch normalization can not tell from their steps"
-            )
+            why = "has linear layers on sequences only, whose features batch normalization cannot tell from their steps"
         raise OptionError(_no_place(rewriting, "normalization", why))
     for place in fitting:
         features = place.shape[1 if place.convolutional else -1]
@@ -154,7 +152,7 @@ def _no_place(rewriting: Rewriting, wish: str, why: str) -> str:
         name, reason = next(iter(traced.opaque.items()))
         text += f"; its layer {name} could not be looked into: {reason}"
     elif hidden:
-        text += f"; what is inside of torch.nn's {hidden[0]} can not be reached"
+        text += f"; what is inside of torch.nn's {hidden[0]} cannot be reached"
     return text + f"; leave {wish} out, or write it into the network itself"
 
 

@@ -70,7 +70,7 @@ def own_module(source: str | Factory) -> OwnModule:
 
     Raises:
         OptionError: There is no such file or function, it needs arguments, raises, returns no module or the same one
-            twice, or can not be pickled.
+            twice, or cannot be pickled.
 
     Example:
         >>> own_module(nn.Identity).name

@@ -81,7 +81,7 @@ class ByValue:
         """Return the function in a form that worker processes can get.
 
         Raises:
-            OptionError: It holds on to something that can not be pickled.
+            OptionError: It holds on to something that cannot be pickled.
         """
         repair = "let it make all that it needs itself, or put it into a file and name FILE.py:FUNCTION"
         with UserCode(f"pickling {named(factory)} for worker processes", None, repair=repair):

@@ -134,7 +134,7 @@ def text_of_file(path: Path) -> str:
     """Return the source of a file and of the neighbours that it imports, by name, each with what it imports in turn.
 
     Raises:
-        OptionError: The file can not be read.
+        OptionError: The file cannot be read.
     """
     texts: dict[str, str] = {}
     start = path.resolve()
@@ -146,7 +146,7 @@ def text_of_file(path: Path) -> str:
             try:
                 texts[name] = file.read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
-                raise OptionError(f"expected {FORM}, got {path}, which can not be read: {error}") from error
+                raise OptionError(f"expected {FORM}, got {path}, which cannot be read: {error}") from error
             waiting += imported_beside(texts[name], file, start.parent)
     return repr(sorted(texts.items()))
 

@@ -58,7 +58,7 @@ def chain(network: nn.Module, inputs: tuple[int, ...]) -> Chain | str:
         return reason
     traced = trace(network, inputs)
     if isinstance(traced, str):
-        return f"torch.fx can not trace it: {traced}"
+        return f"torch.fx cannot trace it: {traced}"
     if traced.evaluation:
         return MODES
     try:

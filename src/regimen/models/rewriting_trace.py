@@ -53,7 +53,7 @@ class Traced:
 def trace(network: nn.Module, inputs: tuple[int, ...]) -> Traced | str:
     """Return the forward of a network as a graph, or in words why there is none.
 
-    Flags of the forward are at their defaults. A layer that can not be looked into is one node.
+    Flags of the forward are at their defaults. A layer that cannot be looked into is one node.
 
     Args:
         network: The network; left as it is.
@@ -183,7 +183,7 @@ def training_graph(network: nn.Module, inputs: tuple[int, ...] | None = None) ->
 
     Args:
         network: The network; left as it is.
-        inputs: Shape of one input, without rows; without it a forward that looks at sizes can not be traced.
+        inputs: Shape of one input, without rows; without it a forward that looks at sizes cannot be traced.
 
     Example:
         >>> len(training_graph(nn.Sequential(nn.Linear(4, 2), nn.ReLU())).nodes)
@@ -200,7 +200,7 @@ def training_graph(network: nn.Module, inputs: tuple[int, ...] | None = None) ->
         tracer = _traced(network, True, twin, examples, opaque)
         if opaque:
             name, reason = next(iter(opaque.items()))
-            raise _Refused(f"its layer {name} can not be looked into: {reason}")
+            raise _Refused(f"its layer {name} cannot be looked into: {reason}")
         return tracer.graph
     return attempt.reason
 
@@ -208,7 +208,7 @@ def training_graph(network: nn.Module, inputs: tuple[int, ...] | None = None) ->
 def _traced(
     network: nn.Module, mode: bool, twin: nn.Module | None, examples: tuple[Tensor, ...], opaque: dict[str, str]
 ) -> Tracer:
-    """Return the tracer of a copy in train or eval mode; add to `opaque` what can not be looked into."""
+    """Return the tracer of a copy in train or eval mode; add to `opaque` what cannot be looked into."""
     while True:
         # Parameters are shared: they may be large, and the tracer does not touch them. Buffers may be assigned to.
         root = copy.deepcopy(network, {id(tensor): tensor for tensor in network.parameters()}).train(mode)

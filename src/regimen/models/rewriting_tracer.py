@@ -101,7 +101,7 @@ class Tracer(fx.Tracer):
         """Return what a layer gives: one node, or what the nodes inside give."""
         if self._computing or threading.get_ident() != self._thread:
             return forward(*args, **kwargs)
-        # Here it is what calls the layer that can not be looked into, not the layer.
+        # Here it is what calls the layer that cannot be looked into, not the layer.
         self._require_what_a_graph_has()
         name, done = self.path_of_module(m), False
         try:

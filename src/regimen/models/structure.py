@@ -23,7 +23,7 @@ _OF_A_RUN = {"p", "seed", "_moment", "_ordinal", "_calls", "_before", "_made", "
 _OF_TORCH = {*vars(nn.Module()), "_flat_weights", "_flat_weight_refs"}
 _OF_GRAPHS = {*vars(fx.GraphModule(nn.Module(), fx.Graph())), "_graph", "_code"}
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-# What can be told from others only as long as it lives: of a lock, a generator, what can not be pickled.
+# What can be told from others only as long as it lives: of a lock, a generator, what cannot be pickled.
 _ITSELF = "known as itself alone:"
 
 
@@ -72,7 +72,7 @@ def _of_module(name: str, module: nn.Module, known: dict[int, str]) -> tuple[obj
 
 
 def _plain(value: Any, known: dict[int, str]) -> str:
-    """Return a text that is equal for values that do the same; never equal where that can not be told."""
+    """Return a text that is equal for values that do the same; never equal where that cannot be told."""
     if id(value) in known:
         return known[id(value)]
     if value is None or isinstance(value, bool | int | float | complex | str | bytes):

@@ -122,7 +122,7 @@ class StreamLayer(nn.Module):
             )
         if self.inplace and input.is_leaf and input.requires_grad and torch.is_grad_enabled():
             raise RuntimeError(
-                f"{type(self).__name__}: a leaf tensor that requires a gradient can not be overwritten; "
+                f"{type(self).__name__}: a leaf tensor that requires a gradient cannot be overwritten; "
                 "use inplace=False, or give it a tensor that was computed"
             )
         if not 0.0 < self.p < 1.0:

@@ -56,7 +56,7 @@ def setting_note(technique: TechniqueRecord) -> str:
 
 
 def strength_key(technique: TechniqueRecord) -> str:
-    """Return what the strength is called in the setting, such as `patience`; empty if that can not be told."""
+    """Return what the strength is called in the setting, such as `patience`; empty if that cannot be told."""
     keys = {key for key, value in _leaves(technique.setting) if value == technique.strength}
     return keys.pop().replace("_", " ") if len(keys) == 1 else ""
 

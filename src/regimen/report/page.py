@@ -32,9 +32,9 @@ def write_report(results: Results, path: Path) -> None:
         path: The HTML file; its folder must exist.
 
     Raises:
-        StoreError: The file can not be written.
+        StoreError: The file cannot be written.
     """
-    # Characters that UTF-8 can not hold (file names with undecodable bytes) are already replaced by `clean`.
+    # Characters that UTF-8 cannot hold (file names with undecodable bytes) are already replaced by `clean`.
     page = render(results).encode("utf-8", errors="replace")
     draft = path.with_name(path.name + ".part")
     try:
@@ -42,7 +42,7 @@ def write_report(results: Results, path: Path) -> None:
         os.replace(draft, path)
     except OSError as error:
         raise StoreError(
-            f"expected a place to write the report, but {path} can not be written: {error.strerror}"
+            f"expected a place to write the report, but {path} cannot be written: {error.strerror}"
         ) from error
 
 

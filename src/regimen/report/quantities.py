@@ -133,14 +133,14 @@ def loss(value: float | None) -> str:
 
 
 def cost(value: float | None) -> str:
-    """Return how many times as long runs took, with one decimal: wall time is good to a tenth or two.
+    """Return how many times as long runs computed, with two decimals: on a busy machine they differ by some hundredths.
 
     Example:
         >>> cost(1.04), cost(0.0312)
-        ('1.0', '0.03')
+        ('1.04', '0.03')
     """
     known = finite(value)
-    return MISSING if known is None else f"{known:.1f}" if known >= 0.095 else f"{known:.1g}"
+    return MISSING if known is None else f"{known:.2f}" if known >= 0.0095 else f"{known:.1g}"
 
 
 def duration(seconds: float | None) -> str:

@@ -42,7 +42,7 @@ def plain_pytorch(
         model.eval()
 
     Note:
-        What a script can not do in a few lines (random resized crops, erasing, shearing) is named in a comment.
+        What a script cannot do in a few lines (random resized crops, erasing, shearing) is named in a comment.
         The stop part of early stopping is drawn without regard to classes; the engines stratify it.
     """
     setup = Setup(recipe, model, inputs=inputs, outputs=outputs, task=task, data=data)

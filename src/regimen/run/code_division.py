@@ -21,7 +21,7 @@ def division_lines(structure: Structure | None, *, stops: bool) -> list[str]:
     """
     if structure is None:
         return []
-    # As Python writes it: a name can not end the comment.
+    # As Python writes it: a name cannot end the comment.
     name = ascii(structure.column[:_LONGEST])
     if structure.by == "group":
         lines = [f"# Rows were divided by the groups of {name}: score the network on groups that are not here."]

@@ -59,7 +59,7 @@ class OwnCode:
         ]
 
     def _by_hand(self, rates_are_set: bool) -> list[str]:
-        """Return in comments what the script can not do to the module from outside."""
+        """Return in comments what the script cannot do to the module from outside."""
         done = Recipe(**{name: getattr(self.recipe, name) for name in RATES}) if rates_are_set else Recipe()
         known = self._changes(done)
         changes = [change for change in self._changes(self.recipe) if change not in known]

@@ -18,7 +18,7 @@ def weights_comment(weights: RowWeights | None) -> list[str]:
     """
     if weights is None:
         return []
-    # As Python writes it: a name can not end the comment.
+    # As Python writes it: a name cannot end the comment.
     return [f"# w_train: float32 [rows], how much each row counts: the column {weights.column[:_LONGEST]!a}."]
 
 

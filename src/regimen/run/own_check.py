@@ -46,7 +46,7 @@ classes, got [2, 2]; give its last layer 3 outputs
     reasons: str = ""
 
     def require(self, recipe: Recipe) -> tuple[str, ...]:
-        """Refuse a module that can not be trained with a recipe; return what else is to be said of it.
+        """Refuse a module that cannot be trained with a recipe; return what else is to be said of it.
 
         Raises:
             OptionError: It raises, gives something else than `[rows, outputs]`, in train or in eval mode, or has
@@ -64,7 +64,7 @@ classes, got [2, 2]; give its last layer 3 outputs
         """Return the module with a recipe applied, which was tried.
 
         Raises:
-            OptionError: The recipe wishes something that has no place in it, or it can not be trained then.
+            OptionError: The recipe wishes something that has no place in it, or it cannot be trained then.
         """
         with torch.random.fork_rng(devices=[]):
             adapted = own_network(self.model, recipe, key=0, inputs=self.inputs, whole=self.whole)

@@ -24,7 +24,7 @@ def recipe_to_dict(recipe: Recipe, *, complete: bool = False) -> dict[str, Any]:
 
     Args:
         recipe: The recipe.
-        complete: Whether fields at their default are written too (None included, which TOML can not express).
+        complete: Whether fields at their default are written too (None included, which TOML cannot express).
 
     Example:
         >>> recipe_to_dict(Recipe(dropout=0.5))["dropout"]
@@ -172,7 +172,7 @@ def read_recipe(path: str | Path) -> Recipe:
     """Return the recipe in a TOML file.
 
     Raises:
-        RecipeError: The file can not be read, is no UTF-8 text, no TOML, or describes no recipe.
+        RecipeError: The file cannot be read, is no UTF-8 text, no TOML, or describes no recipe.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

@@ -79,7 +79,7 @@ class SavedModel:
             )
         for key in self.keys:
             check_key(key, "key")
-        # Copies, which later training can not change, in whole-memory order, as the file has them.
+        # Copies, which later training cannot change, in whole-memory order, as the file has them.
         states = tuple({name: np.array(v, order="C") for name, v in state.items()} for state in self.states)
         object.__setattr__(self, "states", states)
         expected = {name: _kind(value) for name, value in self._described(0).state_dict().items()}
@@ -230,7 +230,7 @@ class SavedModel:
         the network's index before, as in `2.0.weight`.
 
         Raises:
-            StoreError: The folder can not be written to.
+            StoreError: The folder cannot be written to.
         """
         description = Description(
             model=self.model.name,
@@ -255,7 +255,7 @@ class SavedModel:
         Raises:
             StoreError: A file is missing, damaged, of another schema, or not of the same save as the other; or the
                 module is not given, or another.
-            OptionError: The given module can not be made.
+            OptionError: The given module cannot be made.
         """
         found, states = read_files(Path(directory))
         network = _stored_model(found, model, directory)
@@ -272,7 +272,7 @@ class SavedModel:
                 raise StoreError(
                     f"{network.name} does not take the weights in {directory}: {error}; name the one that was trained"
                 ) from error
-            raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
+            raise StoreError(f"{directory} holds a model that cannot be read: {error}; {AGAIN}") from error
 
 
 def _stored_model(found: Description, given: ModelSource | None, directory: str | Path) -> Model:
@@ -282,7 +282,7 @@ def _stored_model(found: Description, given: ModelSource | None, directory: str 
         try:
             stored = parse_model(found.model)
         except InputError as error:
-            raise StoreError(f"{directory} holds a model that can not be read: {error}; {AGAIN}") from error
+            raise StoreError(f"{directory} holds a model that cannot be read: {error}; {AGAIN}") from error
         if model is not None and model != stored:
             raise StoreError(f"{directory} holds the described model {found.model}, not {model.name}; leave it out")
         return stored

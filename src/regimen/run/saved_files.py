@@ -53,7 +53,7 @@ def write_files(folder: Path, description: Description, states: Sequence[State])
         states: Tensors of each network. Those of one keep their names; those of several get the network's index before.
 
     Raises:
-        StoreError: The folder can not be written to.
+        StoreError: The folder cannot be written to.
     """
     weights = safetensors.numpy.save(_joined(states))
     content = {"schema": SCHEMA, "regimen": __version__} | msgspec.to_builtins(description)

@@ -208,7 +208,7 @@ def _open_store(folder: Path) -> Store:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OptionError(f"directory: can not make {folder}: {error.strerror}; choose another") from error
+        raise OptionError(f"directory: cannot make {folder}: {error.strerror}; choose another") from error
     return Store(folder, create=not (folder / STORE).exists())
 
 

@@ -65,7 +65,7 @@ def file_storage(path: Path) -> "Iterator[BaseStorage]":
     trials on a busy disk, and is 5 s. A kill loses nothing; a power cut may lose the last trials, never the file.
 
     Raises:
-        StoreError: The file can not be opened, or is no storage of Optuna.
+        StoreError: The file cannot be opened, or is no storage of Optuna.
     """
     from optuna.storages import RDBStorage
     from sqlalchemy import event
@@ -76,7 +76,7 @@ def file_storage(path: Path) -> "Iterator[BaseStorage]":
         event.listen(storage.engine, "connect", _write_ahead)
         storage.engine.dispose()  # connections made before would not know
     except (SQLAlchemyError, RuntimeError) as error:
-        raise StoreError(f"{path} can not be used as a storage of Optuna: {error}; choose another folder") from error
+        raise StoreError(f"{path} cannot be used as a storage of Optuna: {error}; choose another folder") from error
     try:
         yield storage
     finally:
@@ -112,7 +112,7 @@ def open_study(
         sole: Whether it is sure that no other process is searching it.
 
     Raises:
-        StoreError: The storage can not be used, a study of that name is about something else, or a process of this
+        StoreError: The storage cannot be used, a study of that name is about something else, or a process of this
             computer is searching it.
     """
     optuna = require_optuna()
@@ -153,7 +153,7 @@ def open_study(
 
 @contextmanager
 def _usable() -> "Iterator[None]":
-    """Turn into one message what a storage that can not be opened or read raises.
+    """Turn into one message what a storage that cannot be opened or read raises.
 
     Raises:
         StoreError: It did.
@@ -165,7 +165,7 @@ def _usable() -> "Iterator[None]":
     except (SQLAlchemyError, ImportError, RuntimeError, ValueError) as error:
         # Without the URL, which may hold a password.
         raise StoreError(
-            f"storage: it can not be used ({str(error).splitlines()[0]}); expected a storage of Optuna, or a URL such "
+            f"storage: it cannot be used ({str(error).splitlines()[0]}); expected a storage of Optuna, or a URL such "
             "as sqlite:///search.db whose driver is installed"
         ) from error
 

@@ -85,5 +85,5 @@ def _late(late_ratio: npt.ArrayLike | None) -> tuple[float | None, Interval | No
         raise SampleError(f"expected late_ratio > 0 (last loss over chosen loss), received {ratio.min()}")
     log: Floats = np.log(ratio)
     lo, hi = t_interval(log)
-    # Two pairs may bound the log by hundreds, which exp can not hold, nor JSON infinity.
+    # Two pairs may bound the log by hundreds, which exp cannot hold, nor JSON infinity.
     return math.expm1(log.mean()), (math.expm1(lo), math.expm1(min(hi, 700.0)))

@@ -37,7 +37,7 @@ def jackknife_se(
             statistic does not depend on the shares of the classes: rows sorted by class make groups stratified by
             class, so that a class of two or more rows always keeps one, and what the shares would have changed is not
             in the standard error. None: rows as they stand, which leaves out as much if they are sorted by anything.
-        fixed: Rows that no group deletes, such as the only row of a class that the statistic can not do without. What
+        fixed: Rows that no group deletes, such as the only row of a class that the statistic cannot do without. What
             other rows in their place would have changed is not in the standard error; n counts the others alone.
         clusters: The cluster of each row, `(n,)`: rows of one cluster depend on each other (one patient, one week), so
             a group deletes whole clusters, dealt in the order in which they come; no more groups than clusters are

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float64]
 
 
 class SampleError(InputError):
-    """Values, or an argument beside them, that a statistic can not be computed from.
+    """Values, or an argument beside them, that a statistic cannot be computed from.
 
     Neither `DataError` (that is about tables and files) nor `OptionError` (about the command line) fits: the values are
     results of runs, or of the caller's own experiments.

@@ -46,7 +46,7 @@ def candidate_arms(
             settings, `all` appends the rest of the catalogue, for a budget to cut off.
         images: Whether the data are images, for which the catalogue has techniques of their own.
         samples: The data if they are samples, to which not everything can be done.
-        refusal: Says of a network of the user's own why a recipe can not be applied to it.
+        refusal: Says of a network of the user's own why a recipe cannot be applied to it.
 
     Raises:
         OptionError: An unknown technique, or nothing is left to try.
@@ -117,7 +117,7 @@ def _ruled_out(
     samples: Samples | None,
     refusal: Callable[[Recipe], str | None] | None,
 ) -> str | None:
-    """Return why the arm can not be tried over this baseline and model, None if it can."""
+    """Return why the arm cannot be tried over this baseline and model, None if it can."""
     try:
         recipe = arm.recipe(baseline)
         if samples is not None:

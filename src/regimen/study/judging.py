@@ -28,7 +28,7 @@ def judge_baseline(
         baseline: Its runs, one per pair.
         stopped: The runs of an arm with early stopping on the same pairs, or None.
         guess: Loss of a constant guess: a network that does not beat it on its training rows has fitted nothing, so
-            it can not overfit.
+            it cannot overfit.
     """
     train = np.array([result.train_loss for result in baseline])
     validation = np.array([result.validation_loss for result in baseline])

@@ -17,7 +17,7 @@ from regimen.run.own_check import OwnCheck
 from regimen.study.layout import Layout
 from regimen.study.plan import Plan
 
-# Why a recipe can not be applied to the network, None if it can.
+# Why a recipe cannot be applied to the network, None if it can.
 Refusal = Callable[[Recipe], str | None]
 
 
@@ -40,7 +40,7 @@ class Trial:
         """Return the trial of a run's network and recipe, None for a described network.
 
         Raises:
-            OptionError: The module can not be trained, with the recipe or at all.
+            OptionError: The module cannot be trained, with the recipe or at all.
         """
         if not isinstance(run.model, OwnModule):
             return None
@@ -60,7 +60,7 @@ class Trial:
         return cls(check=check, baseline=run.recipe, notes=(*notes, *told))
 
     def refusal(self, recipe: Recipe) -> str | None:
-        """Return why a recipe can not be applied, or changes nothing against the baseline; None if it does."""
+        """Return why a recipe cannot be applied, or changes nothing against the baseline; None if it does."""
         wishes, baseline = wishes_of(recipe), wishes_of(self.baseline)
         if wishes == baseline:
             return None
@@ -100,7 +100,7 @@ def _is_told(change: Change) -> bool:
 # A command plans twice, once for nothing: see `cli.study_session.require_plan`.
 @lru_cache(maxsize=256)
 def _changes(check: OwnCheck, wishes: Wishes) -> tuple[Change, ...] | str:
-    """Return what wishes change in a module, or why they can not be fulfilled."""
+    """Return what wishes change in a module, or why they cannot be fulfilled."""
     try:
         return check.adapted(Recipe(**asdict(wishes))).changes
     except OptionError as error:
@@ -111,7 +111,7 @@ def planned_trial(layout: Layout, plan: Plan, model: Model) -> Trial | None:
     """Return the trial of a stored plan's network and baseline, None for a described network.
 
     Raises:
-        OptionError: The module can not be trained.
+        OptionError: The module cannot be trained.
     """
     split = layout.search_pair(plan.seed, 0)[1]
     probe = Run(recipe=plan.recipe, model=model, data=layout.table, split=split, key=0, metric=plan.metric)
@@ -134,7 +134,7 @@ def planned_model(plan: Plan, given: Model | None) -> Model:
         )
     if given.digest != plan.model_digest:
         raise StoreError(
-            f"the stored study is of the module {plan.model} with another source than {given.name} has now: it can not "
+            f"the stored study is of the module {plan.model} with another source than {given.name} has now: it cannot "
             "go on; restore the source, or start a new study, without --resume"
         )
     return given

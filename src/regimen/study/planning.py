@@ -21,7 +21,7 @@ from regimen.study.own_modules import Trial
 from regimen.study.plan import BASELINE, Arm, Plan
 from regimen.study.scored import check_scored_parts
 
-# A plan for a budget in seconds leaves this share for what calibration can not see: reading, statistics, the report.
+# A plan for a budget in seconds leaves this share for what calibration cannot see: reading, statistics, the report.
 RESERVE_SHARE, RESERVE_SECONDS = 0.03, 1.5
 SHORT_EPOCHS, LONG_EPOCHS = 1, 5
 # Calibration takes at most this share of the budget, after the first epoch of the baseline.
@@ -44,7 +44,7 @@ def make_plan(
         command: Command line, for the record.
 
     Raises:
-        OptionError: The options do not fit the data, or a part can not be scored.
+        OptionError: The options do not fit the data, or a part cannot be scored.
         BudgetError: The budget is too small for anything.
     """
     table = layout.table

@@ -14,7 +14,7 @@ FEWEST = 2
 
 
 def check_scored_parts(layout: Layout, metric: str, *, seed: int, pairs: int) -> None:
-    """Refuse parts that can not be scored, or on which no interval over rows can be had.
+    """Refuse parts that cannot be scored, or on which no interval over rows can be had.
 
     Every part needs two rows, because the interval over rows leaves some out. A metric that is not defined without
     rows of a class needs two classes, and two rows of each that occurs. Parts that are drawn anew are looked at in

@@ -39,7 +39,7 @@ class Study:
         trackers: Take the curves of runs as they finish, see `regimen.tracking`.
 
     Raises:
-        DataError: The data can not be studied as they are.
+        DataError: The data cannot be studied as they are.
         OptionError: The model is none, or given in the options too; the options are no `StudyOptions`; or something
             among the trackers is no tracker.
 
@@ -129,7 +129,7 @@ class Study:
         plan = Plan.from_dict(stored)
         if plan.digest != self.data.digest:
             raise StoreError(
-                f"the stored study is about {plan.data} with other content than now: it can not go on; "
+                f"the stored study is about {plan.data} with other content than now: it cannot go on; "
                 "start a new one, without --resume"
             )
         return plan

@@ -46,13 +46,13 @@ class CsvTracker:
         """Open the file; a last line that was cut off is taken away.
 
         Raises:
-            TrackingError: It can not be written, or holds something else.
+            TrackingError: It cannot be written, or holds something else.
         """
         try:
             self._open()
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             self.closed()
-            raise TrackingError(f"can not write {self.path}: {error}") from error
+            raise TrackingError(f"cannot write {self.path}: {error}") from error
         except TrackingError:
             self.closed()
             raise
@@ -87,7 +87,7 @@ class CsvTracker:
         try:
             self._write(lines[self._written[place] :])
         except OSError as error:
-            raise TrackingError(f"can not write {self.path}: {error.strerror}") from error
+            raise TrackingError(f"cannot write {self.path}: {error.strerror}") from error
         self._written[place] = len(lines)
 
     def _write(self, lines: Sequence[Sequence[object]]) -> None:

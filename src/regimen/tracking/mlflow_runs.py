@@ -60,7 +60,7 @@ class MlflowTracker:
         """Open the store and look up what it holds of this study.
 
         Raises:
-            TrackingError: The store can not be opened.
+            TrackingError: The store cannot be opened.
         """
         self._study, self._metric = subject.identity[:16], subject.metric
         with self._failing():

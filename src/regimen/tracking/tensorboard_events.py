@@ -36,13 +36,13 @@ class TensorBoardTracker:
         """Make the folder.
 
         Raises:
-            TrackingError: It can not be made.
+            TrackingError: It cannot be made.
         """
         self._metric = subject.metric
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise TrackingError(f"can not write {self.folder}: {error.strerror}") from error
+            raise TrackingError(f"cannot write {self.folder}: {error.strerror}") from error
 
     def finished(self, run: TrackedRun, result: RunResult) -> None:
         """Write a run that has no folder yet.
@@ -62,7 +62,7 @@ class TensorBoardTracker:
             os.chmod(draft, 0o755)
             os.replace(draft, target)
         except OSError as error:
-            raise TrackingError(f"can not write {target}: {error.strerror or error}") from error
+            raise TrackingError(f"cannot write {target}: {error.strerror or error}") from error
         finally:
             if draft is not None:
                 shutil.rmtree(draft, ignore_errors=True)

@@ -64,8 +64,8 @@ class TrackedRun:
 class Tracker(Protocol):
     """Takes the curves of runs as they finish.
 
-    A resumed study tells its stored runs again, since it can not know what came through before: a tracker writes what
-    it does not have yet. One that can not write raises `TrackingError`: that is told once, and the study goes on
+    A resumed study tells its stored runs again, since it cannot know what came through before: a tracker writes what
+    it does not have yet. One that cannot write raises `TrackingError`: that is told once, and the study goes on
     without it.
     """
 
