@@ -295,7 +295,7 @@ def test_hidden_files_and_what_is_no_image_are_left_alone(classes: str, tmp_path
     assert images.n == 30
     assert images.notes == (
         "left out what is no image in a folder of a class: 'labels.txt'",
-        "left out 1 folder of train without images: 'empty'",
+        "left out 1 folder without images: 'empty'",
     )
 
 
@@ -303,6 +303,17 @@ def test_images_without_class_folders_are_refused(save: Save, tmp_path: Path) ->
     save("a.png")
     save("b.png")
     with pytest.raises(DataError, match=r"got 2 images directly in .*; sort them into folders named by class"):
+        load(str(tmp_path))
+
+
+def test_images_of_another_kind_or_one_level_deeper_are_named(save: Save, tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.tif").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"with images in it \(.*\), got files that end in '\.tif'; check the path"):
+        load(str(tmp_path))
+    save("all/cat/a.png")
+    (tmp_path / "cat" / "a.tif").unlink()
+    with pytest.raises(DataError, match=r"got images one level deeper, such as 'all/cat/a\.png'; check the path"):
         load(str(tmp_path))
 
 

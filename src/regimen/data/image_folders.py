@@ -216,7 +216,12 @@ def _no_images(folder: Path, main: Path, content: _Listed) -> str:
             f"{folder}: expected a folder for each class with its images in it, got {counted(len(flat), 'image')} "
             f"directly in {main}; sort them into folders named by class"
         )
-    return f"{folder}: expected a folder for each class with images in it ({kinds}), got none; check the path"
+    endings = sorted({path.suffix.lower() for path in content.others if path.suffix})
+    deeper = next((path for path in main.glob("*/*/*") if path.suffix.lower() in EXTENSIONS), None)
+    got = f"files that end in {listed(endings)}" if endings else "none"
+    if deeper is not None:
+        got = f"images one level deeper, such as {str(deeper.relative_to(folder))!r}"
+    return f"{folder}: expected a folder for each class with images in it ({kinds}), got {got}; check the path"
 
 
 def _said(parts: dict[str, _Listed], found: PartFolders) -> Iterator[str]:
@@ -228,7 +233,8 @@ def _said(parts: dict[str, _Listed], found: PartFolders) -> Iterator[str]:
         yield f"left out what is no image in a folder of a class: {named}"
     for part, content in parts.items():
         if content.empty:
-            yield f"left out {counted(len(content.empty), 'folder')} of {part} without images: {listed(content.empty)}"
+            where = f" of {part}" if len(parts) > 1 else ""
+            yield f"left out {counted(len(content.empty), 'folder')}{where} without images: {listed(content.empty)}"
 
 
 def _damaged(files: Sequence[Path], folder: Path) -> str:
