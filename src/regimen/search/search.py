@@ -72,6 +72,7 @@ def search(
     study_name: str | None = None,
     directory: str | Path | None = None,
     engine: str = "auto",
+    device: str = "auto",
     processes: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
@@ -107,6 +108,7 @@ def search(
         study_name: Of the Optuna study; None is `regimen-` and the name of the data.
         directory: Folder for storage and finished runs, made if it is missing. One process may write there at a time.
         engine: Which engine trains.
+        device: `auto` and `cpu` are the processor; `cuda` trains on the graphics card what can be stacked.
         processes: Runs trained at a time, >= 1; results do not depend on it.
         seed: Of all keys, splits and of the default sampler, 0 <= seed < 2^64.
         watch: Is told of the progress.
@@ -143,6 +145,7 @@ def search(
         pairs=pairs,
         metric=metric,
         engine=engine,
+        device=device,
         processes=processes,
         seed=seed,
     )
@@ -150,7 +153,7 @@ def search(
     layout = Layout.of(data)
     with ExitStack() as opened:
         if trainer is None:
-            trainer = opened.enter_context(Trainer([data], engine=engine, processes=processes))
+            trainer = opened.enter_context(Trainer([data], engine=engine, processes=processes, device=device))
         made = make_plan(layout, options, trainer, processes=1, started=started)
         check_scored_parts(layout, made.metric, seed=seed, pairs=max(pairs, confirm))
         plan = replace(made, arms=(), combinations=0, confirmation_pairs=confirm)
