@@ -32,7 +32,7 @@ study: $(VENV)/.installed ## install into .venv, study the digits data, print wh
 	@folder=$$(ls -td runs/digits-*/ | head -n 1); echo "Report: $$PWD/$${folder}report.html"
 
 test: $(VENV)/.installed-test ## run the ordinary tests and every example of the documentation
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m "not slow" $(PYTEST_ARGS)
 
 slow: $(VENV)/.installed-test ## run the tests that take more than about ten seconds each
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
