@@ -2,7 +2,8 @@
 
 32 runs, medians of n = 7: native 66 us a step and run, plain script 24.9 times that, two processes of the lean loop
 9.6, JAX 4.9; torch's sgemm rate reached. One run alone: plain 12.0 times native. 2 cores, AMD EPYC (AVX-512),
-neighbours busy, 2026-11-22. In a quieter hour, the day before: 62 us, 20.9, 10.1, 5.7, 83 % of the sgemm rate, 10.8.
+neighbours busy, 2026-11-22. In a quieter hour the day before, at an earlier commit: 62 us, 20.9, 10.1, 5.7, 83 % of the
+sgemm rate, 10.8 (`results/digits_quiet.json`).
 
 Job: 64-100-100-100-100-10, ReLU, dropout after each, batch 32, Adam, 1,078 training rows, and after each epoch the
 loss on the training and 360 validation rows, and the accuracy on these, in eval mode. Every run has its own drop

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from regimen.store import Store
 
@@ -274,8 +275,9 @@ def everything_below(folder: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize(("arguments", "said"), CASES.values(), ids=CASES.keys())
 def test_wrong_input_gets_one_message_and_leaves_nothing_behind(
-    regimen: Regimen, workshop: Path, arguments: tuple[str, ...], said: str
+    regimen: Regimen, workshop: Path, arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)  # whatever this machine has
     before = everything_below(workshop)
     result = regimen(*arguments)
     assert result.exit_code == 2, result.output

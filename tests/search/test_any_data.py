@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import optuna
 import pytest
+import torch
 from torch import nn
 
 from regimen.data import Data, Table, from_arrays, from_images, load
@@ -74,6 +75,12 @@ def test_a_missing_optuna_is_named_with_the_command_that_installs_it(
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(OptionError, match=r"needs optuna: pip install optuna"):
         search(iris)
+
+
+def test_a_graphics_card_that_is_not_there_is_refused(iris: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(OptionError, match="--device: cuda was asked for"):
+        search(iris, device="cuda")
 
 
 def test_the_search_is_at_hand_in_the_package_and_imports_optuna_only_when_it_is_called() -> None:

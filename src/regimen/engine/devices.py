@@ -12,8 +12,8 @@ from regimen.errors import OptionError, nearest
 
 CPU = torch.device("cpu")
 DEVICES = ("auto", "cpu", "cuda")
-# Switches of PyTorch are those of all threads.
-_switches = threading.RLock()
+# PyTorch's switches are those of all threads: two that train bundles would put back what the other has set.
+switches = threading.RLock()
 
 
 def training_device(name: str | None = None) -> torch.device:
@@ -72,7 +72,7 @@ def full_float32(device: torch.device) -> Iterator[None]:
     recent = hasattr(cudnn, "conv")  # from PyTorch 2.9 on
     places = [cudnn.conv, cudnn.rnn, products] if recent else [cudnn, products]
     name, exact = ("fp32_precision", "ieee") if recent else ("allow_tf32", False)
-    with _switches:
+    with switches:
         before = [getattr(place, name) for place in places]
         for place in places:
             setattr(place, name, exact)

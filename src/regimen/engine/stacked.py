@@ -4,7 +4,6 @@ It means what `reference` specifies: order, augmentation, mixing and noise of ea
 functions, masks from the run's own key. Results agree up to rounding, also when a run has other neighbours.
 """
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from regimen.engine.devices import CPU, full_float32
+from regimen.engine.devices import CPU, full_float32, switches
 from regimen.engine.stacked_graph import Graphs
 from regimen.engine.stacked_objective import StackedObjective
 from regimen.engine.stacked_parameters import Constraints, Layout, StackedAverage
@@ -25,9 +24,6 @@ from regimen.engine.stacked_update import stacked_optimizer
 from regimen.nn import step as dropout_step
 from regimen.nn.keyed import count_steps_in, keep_keys_in_buffers
 from regimen.records import RunResult, Status
-
-# PyTorch's switches are those of all threads: two that train bundles would put back what the other has set.
-_switches = threading.RLock()
 
 
 class Bundle:
@@ -280,7 +276,7 @@ def _as_written() -> Iterator[None]:
     loops over single runs by which it stands in for a rule that it lacks.
     """
     functorch: Any = torch._C._functorch
-    with _switches:
+    with switches:
         fast, loops = torch.backends.mha.get_fastpath_enabled(), functorch._is_vmap_fallback_enabled()
         torch.backends.mha.set_fastpath_enabled(False)
         functorch._set_vmap_fallback_enabled(False)
